@@ -7,7 +7,7 @@ EDITABLE := -C build-dir=build/develop -e
 
 .DEFAULT_GOAL := help
 .PHONY: help docs docs-test guides-test install demo test test-isas check format bench drawings bench-joeynmt kills badfiles hostile-runs
-.PHONY: page page-test wheel wheel-test gpu bench-imports bench-peers engines scoring experiments hostile-system strangers refusals mutants trust sanitize fuzz clean
+.PHONY: page page-test wheel wheel-test gpu bench-imports bench-peers engines scoring experiments hostile-system strangers refusals mutants trust sanitize fuzz clean soak bench-serve
 CSRC := $(wildcard csrc/*.* csrc/*/*.*)
 
 help: ## this list
@@ -34,12 +34,13 @@ test-isas: $(INSTALLED) ## the tests of all that computes, without kernels and w
 	for isa in none $$($(BIN)/python -c '$(AVAILABLE)'); do \
 		echo "UNROLLED_ISA=$$isa"; UNROLLED_ISA=$$isa $(BIN)/pytest $(COMPUTING) tests/test_nn.py || exit; done
 
-check: $(INSTALLED) ## format, lint, types, English
+check: $(INSTALLED) ## format, lint, types, English, the Dockerfile
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python tools/english.py --check
 	$(BIN)/clang-format --dry-run -Werror $(CSRC)
+	$(BIN)/hadolint Dockerfile
 
 format: $(INSTALLED) ## format the code and sort the imports
 	$(BIN)/ruff check --fix --exit-zero .
@@ -54,6 +55,8 @@ bench: $(INSTALLED) ## measure the README's figures, into benchmarks/results/
 	$(BIN)/python benchmarks/dropout.py
 	$(BIN)/python benchmarks/attention.py
 	$(BIN)/python benchmarks/linear.py
+	$(BIN)/python benchmarks/drop_in.py
+	for case in layers gpt losses; do $(BIN)/python benchmarks/bf16.py $$case || exit; done
 	$(BIN)/python benchmarks/training_speed.py
 	$(BIN)/python benchmarks/backends.py
 	$(BIN)/python benchmarks/state.py
@@ -124,8 +127,24 @@ $(PEERS)/.installed:
 		"torch==$$($(BIN)/python -c 'import torch; print(torch.__version__.split("+")[0])')"
 	@touch $@
 
-bench-peers: $(INSTALLED) $(PEERS)/.installed ## decoding compared with CTranslate2, Hugging Face and torch by hand; one thread
-	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/decoding_peers.py gpt translate short growth --python $(PEERS)/bin/python
+bench-peers: $(INSTALLED) $(PEERS)/.installed ## decoding and int8 compared with CTranslate2, Hugging Face, ONNX Runtime and torch by hand; one thread
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/decoding_peers.py gpt translate short growth gpt_int8 translate_int8 --python $(PEERS)/bin/python
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/int8.py linear scans steps --python $(PEERS)/bin/python
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/int8_quality.py
+
+soak: $(INSTALLED) ## the server under load, hostile requests, SIGTERM and a million steps of sessions: about an hour
+	$(BIN)/python benchmarks/soak.py
+
+LITSERVE := .venv-litserve
+$(LITSERVE)/.installed: pyproject.toml constraints.txt CMakeLists.txt $(CSRC)
+	$(PYTHON) -m venv $(LITSERVE)
+	$(LITSERVE)/bin/pip install --quiet --disable-pip-version-check -c constraints.txt -C build-dir=build/litserve -e . \
+		litserve==0.2.17
+	@touch $@
+
+bench-serve: $(INSTALLED) $(LITSERVE)/.installed ## the server beside the bare loop, an empty route and LitServe; two quiet cores
+	$(BIN)/python benchmarks/serve.py
+	$(BIN)/python benchmarks/serve.py litserve --python $(LITSERVE)/bin/python
 
 RELEASE := $(VENV)/.release
 $(RELEASE): $(INSTALLED)

@@ -1,6 +1,6 @@
 """Decoding with a GPT and a Transformer next to CTranslate2, torch with a cache by hand and Hugging Face generate.
 
-python benchmarks/decoding_peers.py gpt translate short growth --python .venv-peers/bin/python
+python benchmarks/decoding_peers.py gpt translate short growth gpt_int8 translate_int8 --python .venv-peers/bin/python
 
 The peers (ctranslate2, transformers) are those of another environment of the same Python, which is read after this one;
 torch is ours for all. Random weights of the same shapes. Calls go in turn in one process on one thread, in CPU seconds
@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from record import save_part
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from unrolled import scan
 from unrolled.config import ModelConfig
 from unrolled.decoding.sampling import GREEDY
 from unrolled.decoding.search import Beam, search
@@ -105,8 +107,8 @@ class ByHand(nn.Module):
             at, ids = at + ids.shape[1], logits[:, -1].argmax(-1, keepdim=True)
 
 
-def gpt(seconds: float, folder: Path) -> dict[str, Any]:
-    """Greedy, 200 tokens after 8, V = 256: milliseconds a step."""
+def gpt(seconds: float, folder: Path, precision: scan.Precision = "float32") -> dict[str, Any]:
+    """Greedy, 200 tokens after 8, V = 256: milliseconds a step. Ours in int8 is compared with int8 alone."""
     import ctranslate2
     from ctranslate2.converters import transformers as converters
     from transformers import GPT2Config, GPT2LMHeadModel
@@ -144,13 +146,17 @@ def gpt(seconds: float, folder: Path) -> dict[str, Any]:
                 model.generate(ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=WRITTEN,
                                min_new_tokens=WRITTEN, pad_token_id=0, use_cache=True)  # fmt: skip
 
-            calls: dict[str, Call] = {
-                "ours": lambda m=ours, p=ids: search(m, p.tolist(), GREEDY, min_length=WRITTEN, max_length=WRITTEN),
-                "torch by hand": lambda m=plain, p=ids: m.generate(p),
-                "transformers": by_transformers,
-                "ctranslate2 float32": by_ct2("float32"),
-                "ctranslate2 int8": by_ct2("int8"),
-            }
+            def by_ours(model: Model = ours, ids: Tensor = ids) -> None:
+                with scan.frozen(model, precision):  # as a run's `decode` does
+                    search(model, ids.tolist(), GREEDY, min_length=WRITTEN, max_length=WRITTEN)
+
+            calls: dict[str, Call] = {"ours": by_ours, "ctranslate2 int8": by_ct2("int8")}
+            if precision == "float32":
+                calls |= {
+                    "torch by hand": lambda m=plain, p=ids: m.generate(p),
+                    "transformers": by_transformers,
+                    "ctranslate2 float32": by_ct2("float32"),
+                }
             found[f"{name}, B = {B}"] = figures(in_turn(calls, seconds), WRITTEN)
     return found
 
@@ -207,13 +213,20 @@ def translators(folder: Path) -> tuple[dict[str, Any], list[str]]:
     }, words
 
 
-def compared(model: Model, source: Tensor, length: int, of: dict[str, Any], words: list[str]) -> dict[str, Call]:
+def compared(
+    model: Model,
+    source: Tensor,
+    length: int,
+    of: dict[str, Any],
+    words: list[str],
+    precision: scan.Precision = "float32",
+) -> dict[str, Call]:
     """Return the calls that translate sources (B, S) into targets of this length with a beam of 5."""
     B, S = source.shape
     texts = [[words[i] for i in each] for each in source.tolist()]
 
     def ours() -> None:
-        with freeze.frozen(model):  # as a task's `decode` does
+        with scan.frozen(model, precision):  # as a run's `decode` does
             with torch.inference_mode():
                 state = model.encode(source, torch.full((B,), S))
             search(model, [[]] * B, Beam(5), state=state, min_length=length, max_length=length)
@@ -223,15 +236,21 @@ def compared(model: Model, source: Tensor, length: int, of: dict[str, Any], word
         lengths = {"min_decoding_length": length, "max_decoding_length": length}
         return lambda: of[q].translate_batch(texts, **options, **lengths)
 
-    return {"ours": ours, **{f"ctranslate2 {q}": theirs(q) for q in of}}
+    return {"ours": ours, **{f"ctranslate2 {q}": theirs(q) for q in of if precision in ("float32", q)}}
 
 
-def translate(seconds: float, folder: Path) -> dict[str, Any]:
-    """Beam 5, 30 tokens in, 40 out, 3 + 3 x 256, V = 4,000: milliseconds a batch."""
-    model, (of, words) = transformer(PAIRS_V, SIZE, LAYERS), translators(folder)
-    freeze.keep(model)  # as a loaded run's
-    source = torch.randint(5, PAIRS_V, (16, SOURCE))
-    return {f"B = {B}": figures(in_turn(compared(model, source[:B], TARGET, of, words), seconds), 1) for B in (1, 16)}
+def translate(seconds: float, folder: Path, precision: scan.Precision = "float32") -> dict[str, Any]:
+    """Beam 5, 30 tokens in, 40 out, 3 + 3 x 256, V = 4,000: milliseconds a batch; and the model attention, H = 256."""
+    of, words = translators(folder)
+    source, found = torch.randint(5, PAIRS_V, (16, SOURCE)), {}
+    options = ModelConfig(embedding_size=SIZE, hidden_size=SIZE, dropout=0.0, cell="gru")
+    attention = build("attention", Pairs(PAIRS_V, PAIRS_V), PAIRS_V, options, answer="each").eval()
+    for name, model in (("", transformer(PAIRS_V, SIZE, LAYERS)), ("attention, ", attention)):
+        freeze.keep(model)  # as a loaded run's
+        for B in (1, 16):
+            calls = compared(model, source[:B], TARGET, of, words, precision)
+            found[f"{name}B = {B}"] = figures(in_turn(calls, seconds), 1)
+    return found
 
 
 def short(seconds: float, folder: Path) -> dict[str, Any]:
@@ -267,7 +286,14 @@ def growth(seconds: float, folder: Path) -> dict[str, Any]:
     return found
 
 
-PARTS = {"gpt": gpt, "translate": translate, "short": short, "growth": growth}
+PARTS: dict[str, Callable[[float, Path], dict[str, Any]]] = {
+    "gpt": gpt,
+    "translate": translate,
+    "short": short,
+    "growth": growth,
+    "gpt_int8": partial(gpt, precision="int8"),
+    "translate_int8": partial(translate, precision="int8"),
+}
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""An update of a language model with a large vocabulary: head and loss in chunks, and with all logits in memory.
+"""An update of a language model with a large vocabulary: head and loss in chunks, and torch's loss of all logits.
 
 python benchmarks/large_vocabulary.py
 
@@ -14,9 +14,12 @@ import time
 import torch
 from record import most_bytes as most_bytes_of_process
 from record import save
+from torch import Tensor
+from torch.nn import functional as F
 
 from unrolled import api, machine
 from unrolled.config import ModelConfig
+from unrolled.data.encoding.tokenizers import PAD
 from unrolled.models import Ids
 from unrolled.training import Batch, chunked, generation
 from unrolled.training.optimizer import adamw
@@ -28,20 +31,25 @@ T = 32
 CHUNKED, WHOLE = chunked.WHOLE_BYTES, 1 << 62
 
 
+def torchs_nats(logits: Tensor, targets: Tensor) -> Tensor:
+    """Return the loss as torch computes it."""
+    return F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="sum", ignore_index=PAD)
+
+
 def measured(vocabulary: int, B: int, pairs: int) -> dict[str, float]:
     """Return the milliseconds and peak memory of an update in chunks and whole, and ratios."""
     torch.manual_seed(0)
     config = ModelConfig(embedding_size=128, hidden_size=256, dropout=0)
     model = api.build("gru", Ids(vocabulary), vocabulary, config, answer="each")
     optimizer = adamw(model, rate=1e-3, weight_decay=0.01)
-    step = Step(model, generation.loss_nats)
+    steps = {CHUNKED: Step(model, generation.loss_nats), WHOLE: Step(model, torchs_nats)}
     ids, targets = torch.randint(5, vocabulary, (2, B, T))
     batch = Batch(ids, None, targets, B * T, B * T)
 
     def update(most_bytes: int) -> tuple[float, float]:
         chunked.WHOLE_BYTES = most_bytes
         began = time.process_time()
-        nats, _, _ = step(batch)
+        nats, _, _ = steps[most_bytes](batch)
         (nats / (B * T)).backward()
         middle = time.process_time()
         optimizer.step()

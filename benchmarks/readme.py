@@ -558,6 +558,47 @@ def decoding_peers(found: dict[str, Any]) -> str:
     return "\n".join([*lines, "", f"A beam's time a token grows with the number of tokens: {steps}."])
 
 
+def bf16(found: dict[str, Any]) -> str:
+    """Training in bfloat16 next to torch's autocast and to float32; losses of both."""
+    others = ("torch bf16", "ours", "torch")
+    lines = ["| | ours in bfloat16 | torch, autocast | ours in float32 | torch in float32 |", "|---|---|---|---|---|"]
+    rows = [(f"{row['layer']} {row['H']}, {row['B']} sequences", row) for row in found["layers"]["rows"]]
+    rows += [("GPT 6 × 384", found["gpt"])] if "gpt" in found else []
+    for label, row in rows:
+        ratios = " | ".join(f"{row['over_ours_bf16'][other]:.2f}" for other in others)
+        lines.append(f"| {label} | {row['milliseconds']['ours bf16']:.1f} ms | {ratios} |")
+    if "losses" in found:
+        lines += ["", "| best validation loss, nats, by seed | float32 | bfloat16 |", "|---|---|---|"]
+        for row in found["losses"]["rows"]:
+            cells = (", ".join(f"{seed['best']:.3f}" for seed in row[kind]) for kind in ("float32", "bf16"))
+            lines.append(f"| {row['data'].removeprefix('sample:')}, {row['model']} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def drop_in(found: dict[str, Any]) -> str:
+    """Single steps of unrolled.nn next to torch.nn."""
+    kinds = ("inference", "forward", "training")
+    lines = ["| layer | H | inference | with a graph | and backward |", "|---|---|---|---|---|"]
+    for name in dict.fromkeys(row["layer"] for row in found["steps"]):
+        for H in dict.fromkeys(row["H"] for row in found["steps"]):
+            rows = [row for row in found["steps"] if row["layer"] == name and row["H"] == H]
+            cells = (" / ".join(f"{row[kind]['ratio']:.2f}" for row in rows) for kind in kinds)
+            lines.append(f"| {name} | {H} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def drop_in_compiled(found: dict[str, Any]) -> str:
+    """Compiled over eager times."""
+    lines = ["| layer | B, T, H | unrolled.nn | torch.nn | unrolled.layers |", "|---|---|---|---|---|"]
+    for row in found["compiled"]:
+        cells = []
+        for label in ("unrolled.nn", "torch.nn", "unrolled.layers"):
+            both = (f"{row[label][kind]['compiled_to_eager']:.2f}" for kind in ("inference", "training"))
+            cells.append(" / ".join(both))
+        lines.append(f"| {row['layer']} | {', '.join(map(str, row['shape']))} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 TABLES: dict[str, tuple[Callable[[dict[str, Any]], str], str]] = {  # marker -> its function, its JSON
     "demo": (demo, "demo"),
     "films": (films, "films"),
@@ -583,6 +624,9 @@ TABLES: dict[str, tuple[Callable[[dict[str, Any]], str], str]] = {  # marker -> 
     "large_text": (large_text, "large_text"),
     "large_rows": (large_rows, "large_rows"),
     "processes": (processes, "processes"),
+    "bf16": (bf16, "bf16"),
+    "drop_in": (drop_in, "drop_in"),
+    "drop_in_compiled": (drop_in_compiled, "drop_in"),
     "decoding_peers": (decoding_peers, "decoding_peers"),
     "scoring": (scoring, "scoring"),
     "refusals": (refusals, "refusals"),

@@ -121,11 +121,37 @@ inline Array array(const char* name, nb::handle object) {
   return found;
 }
 
+// Whether the object is a float32 tensor on the CPU of these sizes, contiguous or, with `rows`, along its last axis.
+// The error of nothing: for a caller that has another way.
+inline bool holds_float32(nb::handle object, std::initializer_list<int64_t> sizes, bool rows = false) {
+  const DlExchange* exchange = exchange_of(Py_TYPE(object.ptr()));
+  DlTensor view;
+  if (exchange == nullptr) return false;
+  if (exchange->borrow(object.ptr(), &view) != 0) {
+    PyErr_Clear();
+    return false;
+  }
+  if (view.device.device_type != nb::device::cpu::value || view.dtype.lanes != 1 || view.dtype.bits != 32 ||
+      view.dtype.code != uint8_t(nb::dlpack::dtype_code::Float) || view.ndim != int(sizes.size()) ||
+      view.data == nullptr)
+    return false;
+  int64_t dense = 1;
+  for (int i = view.ndim - 1; i >= 0; --i) {
+    const int64_t size = sizes.begin()[i];
+    if (view.shape[i] != size) return false;
+    if (size > 1 && view.strides && (rows && i + 1 < view.ndim ? view.strides[i] < 0 : view.strides[i] != dense))
+      return false;
+    dense *= size;
+  }
+  return true;
+}
+
 // The tensors of one call, each checked against the call's sizes, and all of them for overlap.
 template <class T>
 class Checked {
  public:
   int64_t B, T_, D, H, G;
+  bool time_first = false;        // sequences are (T, B, n)
   bool bfloat16 = false;          // operands (x, both weights, y) are bfloat16, in pairs; the others are float32
   const char* why = ", as x is";  // reason for the required type
 
@@ -166,11 +192,11 @@ class Checked {
   }
 
   template <class U>
-  Sequence<U> sequence(const char* name, nb::handle object, int64_t n, bool written) {
-    const Array found = check(name, object, {B, T_, n}, true);
+  Sequence<U> sequence(const char* name, nb::handle object, int64_t n, bool written, bool operand = true) {
+    const Array found = check(name, object, {time_first ? T_ : B, time_first ? B : T_, n}, operand);
     if (n > 1 && found.numel() && found.stride[2] != 1)
       throw nb::value_error((std::string(name) + " must be contiguous along its last axis").c_str());
-    const int64_t row = found.stride[0], step = found.stride[1];
+    const int64_t row = found.stride[time_first], step = found.stride[!time_first];
     if (written && B > 0 && T_ > 0 && !((T_ == 1 || step >= n) && (B == 1 || row >= (T_ - 1) * step + n)) &&
         !((B == 1 || row >= n) && (T_ == 1 || step >= (B - 1) * row + n)))
       throw nb::value_error((std::string(name) + " overlaps itself").c_str());

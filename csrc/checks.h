@@ -122,9 +122,10 @@ Checked<T> check_inputs(Scan<T>& a, int recurrence, int threads, bool reverse, c
 }
 
 template <class T>
-void check_outputs(Checked<T>& checked, Forward<T>& a, int recurrence, nb::handle y, nb::handle h, nb::handle c) {
+void check_outputs(Checked<T>& checked, Forward<T>& a, int recurrence, nb::handle y, nb::handle h, nb::handle c,
+                   bool learns = false) {
   must(!c.is_none(), recurrence == kLstm, "c");
-  a.y = checked.template sequence<T>("y", y, a.H, true);
+  a.y = checked.template sequence<T>("y", y, a.H, true, !learns);
   a.h = checked.dense("h", h, {a.B, a.H}, true);
   a.c = checked.dense_or_none("c", c, {a.B, a.H}, true);
 }

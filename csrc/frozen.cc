@@ -7,11 +7,19 @@
 namespace unrolled {
 namespace {
 
+const Kernel<float>& kernel_of(const Isa& isa, int recurrence, int int8) {
+  if (!int8) return kernel_of<float>(isa, recurrence);
+  const Kernels<float>& scans = int8_of(isa, int8).scans;
+  return recurrence == kGru ? scans.gru : recurrence == kLstm ? scans.lstm : scans.elman;
+}
+
 // A cell's packed weights.
 class FrozenCell {
  public:
-  FrozenCell(int recurrence, int isa, nb::handle weight_x, nb::handle weight_h, nb::handle bias, nb::handle bias_n)
-      : recurrence((check_recurrence(recurrence), recurrence)), kernel(kernel_of<float>(isa_of(isa), recurrence)) {
+  // int8: see FrozenLinear.
+  FrozenCell(int recurrence, int isa, nb::handle weight_x, nb::handle weight_h, nb::handle bias, nb::handle bias_n,
+             int int8)
+      : recurrence((check_recurrence(recurrence), recurrence)), kernel(kernel_of(isa_of(isa), recurrence, int8)) {
     Scan<float> a;
     Checked<float> checked;
     checked.G = gates_of(recurrence);
@@ -23,8 +31,10 @@ class FrozenCell {
     if (a.bias) this->bias.assign(a.bias, a.bias + checked.G * H);
     if (a.bias_n) this->bias_n.assign(a.bias_n, a.bias_n + H);
     const int64_t units = whole_vectors(H);
-    packed = std::make_unique<Packed>(checked.G * units * (D + H));
-    packed_h = packed->get() + checked.G * units * D;
+    if (int8) check_inputs_of_int8("weight_x", D), check_inputs_of_int8("weight_h", H);
+    const int64_t words_x = int8 ? int8_words(D) : D, words_h = int8 ? int8_words(H) : H;
+    packed = std::make_unique<Packed>(checked.G * units * (words_x + words_h));
+    packed_h = packed->get() + checked.G * units * words_x;
     kernel.pack(a, packed->get(), packed_h);
   }
 
@@ -55,8 +65,6 @@ class FrozenCell {
   float* packed_h;
 };
 
-constexpr int64_t kMostInputs = 133144;  // of int8: 127² of each, and their sum fits into 32 bits
-
 }  // namespace
 
 FrozenLinear::FrozenLinear(int isa, nb::object weight, nb::handle bias, int int8)
@@ -66,8 +74,7 @@ FrozenLinear::FrozenLinear(int isa, nb::object weight, nb::handle bias, int int8
   check_weight(checked, a);
   const float* const values = checked.dense_or_none("bias", bias, {a.V}, false);
   if (values) this->bias.assign(values, values + a.V);
-  if (int8 && a.D > kMostInputs)
-    throw nb::value_error(("weight has " + std::to_string(a.D) + " inputs: int8 allows 133144").c_str());
+  if (int8) check_inputs_of_int8("weight", a.D);
 }
 
 void FrozenLinear::forward(int threads, nb::handle x, nb::handle y) {
@@ -85,21 +92,20 @@ void FrozenLinear::forward(int threads, nb::handle x, nb::handle y) {
   checked.disjoint();
   a.packed = pack(a);
   const nb::gil_scoped_release release;
-  (int8 ? int8_product().linear : isa.linear)(a);
+  (int8 ? int8_of(isa, int8).linear : isa.linear)(a);
 }
 
 Product FrozenLinear::product() {
-  if (int8) throw std::invalid_argument("a block computes float32 weights, and these are int8");
   Checked<float> checked;
   Linear a;
   check_weight(checked, a);
-  return {a.D, a.V, pack(a), bias.empty() ? nullptr : bias.data()};
+  return {a.D, a.V, pack(a), bias.empty() ? nullptr : bias.data(), int8 != 0};
 }
 
 const float* FrozenLinear::pack(const Linear& a) {
   if (!packed) {
-    packed = std::make_unique<Packed>(whole_vectors(a.V) * (int8 ? (a.D + 3) / 4 + 2 : a.D));
-    (int8 ? int8_product().pack : isa.linear_pack)(a, packed->get());
+    packed = std::make_unique<Packed>(whole_vectors(a.V) * (int8 ? int8_words(a.D) : a.D));
+    (int8 ? int8_of(isa, int8).linear_pack : isa.linear_pack)(a, packed->get());
   }
   return packed->get();
 }
@@ -114,9 +120,10 @@ void FrozenLinear::check_weight(Checked<float>& checked, Linear& a) const {
 }
 
 void bind_frozen_layers(nb::module_& m) {
-  nb::class_<FrozenCell>(m, "FrozenCell", "A cell's float32 weights, packed once for many forward calls.")
-      .def(nb::init<int, int, nb::handle, nb::handle, nb::handle, nb::handle>(), nb::arg("recurrence"), nb::arg("isa"),
-           nb::arg("weight_x").none(), nb::arg("weight_h").none(), nb::arg("bias").none(), nb::arg("bias_n").none())
+  nb::class_<FrozenCell>(m, "FrozenCell", "A cell's weights, packed once for many forward calls: in float32 or int8.")
+      .def(nb::init<int, int, nb::handle, nb::handle, nb::handle, nb::handle, int>(), nb::arg("recurrence"),
+           nb::arg("isa"), nb::arg("weight_x").none(), nb::arg("weight_h").none(), nb::arg("bias").none(),
+           nb::arg("bias_n").none(), nb::arg("int8") = 0)
       .def("forward", &FrozenCell::forward, nb::arg("threads"), nb::arg("reverse"), nb::arg("x").none(),
            nb::arg("lengths").none(), nb::arg("mask").none(), nb::arg("h0").none(), nb::arg("c0").none(),
            nb::arg("y").none(), nb::arg("h").none(), nb::arg("c").none());

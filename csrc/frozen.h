@@ -31,6 +31,20 @@ class Packed {
   std::unique_ptr<float, Free> data;
 };
 
+// Numbers of 32 bits in a row of K int8 weights, its scale and its beginning.
+inline int64_t int8_words(int64_t K) { return (K + 3) / 4 + 2; }
+
+constexpr int64_t kMostInputs = 133144;  // of int8: 127² of each, and their sum fits into 32 bits
+
+inline void check_inputs_of_int8(const char* name, int64_t inputs) {
+  if (inputs > kMostInputs)
+    throw nb::value_error(
+        (std::string(name) + " has " + std::to_string(inputs) + " inputs: int8 allows 133144").c_str());
+}
+
+// int8: 1, or 2 without VNNI (for tests).
+inline const Int8& int8_of(const Isa& isa, int int8) { return int8 == 1 ? isa.int8 : isa.int8_widened; }
+
 // A linear layer's weights, packed by the first call: not every layer of a network is called in decoding.
 class FrozenLinear {
  public:
@@ -44,9 +58,9 @@ class FrozenLinear {
   Product product();
 
   const Isa& instruction_set() const { return isa; }
+  int precision() const { return int8; }
 
  private:
-  const Int8& int8_product() const { return int8 == 1 ? isa.int8 : isa.int8_widened; }
   const float* pack(const Linear& a);
   void check_weight(Checked<float>& checked, Linear& a) const;
 

@@ -130,7 +130,7 @@ class FrozenBlocks {
       a.block = &blocks[size_t(i)];
       a.key = heads[size_t(2 * i)], a.value = heads[size_t(2 * i + 1)];
       if (cross) a.source_key = heads[size_t(2 * (L + i))], a.source_value = heads[size_t(2 * (L + i) + 1)];
-      isa.block_step(a);
+      (int8 ? int8_of(isa, int8).block_step : isa.block_step)(a);
     }
     if (has_last) isa.normalize_rows({B, D, last.get(), to, to});
   }
@@ -146,6 +146,10 @@ class FrozenBlocks {
     if (&frozen.instruction_set() != &isa)
       throw nb::value_error((std::string(name) + " is packed for another instruction set").c_str());
     const Product found = frozen.product();
+    if (found.int8) {
+      if (int8 && int8 != frozen.precision()) throw nb::value_error("int8 products of two kinds");
+      int8 = frozen.precision();
+    }
     if (found.D != inputs || (outputs >= 0 && found.V != outputs))
       throw nb::value_error((std::string(name) + " has the wrong size").c_str());
     layers.push_back(std::move(layer));  // keeps what is packed
@@ -179,6 +183,7 @@ class FrozenBlocks {
 
   const Isa& isa;
   const int64_t D;
+  int int8 = 0;  // of its products, as in FrozenLinear
   std::vector<Block> blocks;
   std::vector<nb::object> layers;
   std::vector<std::unique_ptr<FrozenNorm[]>> all_norms;

@@ -57,8 +57,8 @@ struct Backward : Scan<T> {
   T* dweight_h = nullptr;    // (G·H, H)
   T* dbias = nullptr;        // (G·H), or null
   T* dbias_n = nullptr;      // (H) GRU only, or null
-  T* dh0;                    // (B, H) written
-  T* dc0 = nullptr;          // (B, H) written, LSTM only
+  T* dh0 = nullptr;          // (B, H) written, or null
+  T* dc0 = nullptr;          // (B, H) written, or null, LSTM only
 };
 
 struct Linear {
@@ -80,6 +80,7 @@ struct LinearBackward {
   float* dx;            // (N, D) written, or null
   float* dweight;       // (V, D) written, or null
   float* dbias;         // (V) written, or null
+  bool add;             // whether dweight and dbias are added to instead
 };
 
 struct Attention {
@@ -117,6 +118,7 @@ struct Product {
   int64_t D = 0, V = 0;
   const float* packed = nullptr;  // as linear_pack wrote it
   const float* bias = nullptr;    // (V), or null
+  bool int8 = false;              // packed by int8_linear_pack
 };
 
 struct Normalization {
@@ -170,6 +172,26 @@ struct LogSumExp {
   int64_t N, V, per_row;
   const float* x;  // (N, V), rows per_row apart
   float* y;        // (N) written
+};
+
+// The cross-entropy −Σ_v q_v ln p_v of each row, see kernels/cross_entropy.cc.
+struct CrossEntropy {
+  int threads;
+  int64_t N, V, per_row, ignored;
+  float smoothing;
+  const float* x;          // (N, V), rows per_row apart
+  const int64_t* targets;  // (N), in 0 … V − 1, or `ignored`
+  float *nats, *log_sums;  // (N) written: ℓ and S
+};
+
+struct CrossEntropyBackward {
+  int threads;
+  int64_t N, V, per_row, ignored;
+  float smoothing;
+  const float* x;
+  const int64_t* targets;
+  const float *log_sums, *dnats;  // (N)
+  float* dx;                      // (N, V) written, dense; may be x
 };
 
 }  // namespace unrolled

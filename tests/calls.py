@@ -27,7 +27,7 @@ FUNCTIONS = (
 GATES = {"ELMAN": 1, "ELMAN_RELU": 1, "GRU": 3, "LSTM": 4}
 SAVED = {"ELMAN": 0, "ELMAN_RELU": 0, "GRU": 4, "LSTM": 5}
 MAY_BE_NONE = {"lengths", "bias", "bias_n", "mask", "saved", "dy", "dh", "dc", "dx", "dbias", "dbias_n"}
-MAY_BE_NONE |= {"dweight", "dweights", "dcontext"}
+MAY_BE_NONE |= {"dweight", "dweights", "dcontext", "dh0", "dc0"}
 WRITTEN = {"h", "c", "dx", "dweight_x", "dweight_h", "dbias", "dbias_n", "dh0", "dc0"}
 WRITTEN |= {"dweight", "context", "dquery", "dkeys", "dv", "doutputs"}
 
@@ -86,6 +86,7 @@ def linear_backward(arguments: Arguments) -> Arguments:
         "dy": torch.randn_like(arguments["y"]),
         **gradients,
         "dbias": arguments["y"].new_zeros(arguments["y"].shape[1]),
+        "add": False,
     }
 
 

@@ -10,17 +10,20 @@ from unrolled import cells, scan
 from unrolled.api import build
 from unrolled.cells import Cell, ElmanCell, GRUCell, LSTMCell
 from unrolled.config import ModelConfig
-from unrolled.layers import Bag, Bidirectional, Block, Blocks, Recurrent, SelfAttention, Stacked, Window
-from unrolled.lineage import LINEAGE
-from unrolled.models import (
-    AttentionModel,
-    EncoderDecoderModel,
-    Features,
-    GPTModel,
-    Ids,
-    Pairs,
-    TransformerModel,
+from unrolled.layers import (
+    Bag,
+    Bidirectional,
+    Block,
+    Blocks,
+    Last,
+    Projected,
+    Recurrent,
+    SelfAttention,
+    Stacked,
+    Window,
 )
+from unrolled.lineage import LINEAGE, Architecture
+from unrolled.models import Features, Ids, Pairs
 
 D, H = 3, 5
 
@@ -38,6 +41,9 @@ EVERY_CELL: dict[str, Callable[[int, int], Cell]] = {
     **CELLS,
     **{name: cell for name, cell in cells.CELLS.items() if name not in ("elman", *CELLS)},
 }
+LINEAR = tuple(name for name, cell in cells.CELLS.items() if cell.linear)
+"""The cells with a parallel form in torch."""
+MODERN_CELLS = (*LINEAR, "slstm")
 
 
 def both(make: Callable[[int, int], Cell], size: int = D, hidden: int = H) -> Bidirectional:
@@ -47,6 +53,7 @@ def both(make: Callable[[int, int], Cell], size: int = D, hidden: int = H) -> Bi
 LAYERS: dict[str, Callable[[], nn.Module]] = {
     "bag-mean": lambda: Bag(D),
     "bag-max": lambda: Bag(D, pool="max"),
+    "last": lambda: Last(D),
     "window-1": lambda: Window(D, 1),
     "window-4": lambda: Window(D, 4),
     "window-ahead": lambda: Window(D, 4, ahead=1),
@@ -83,6 +90,11 @@ LAYERS |= {
     "blocks-mixed": lambda: Blocks(
         D, 4, [Block(Recurrent(LSTMCell(4, 4)), 8), Block(SelfAttention(4, 2, causal=True), 8)], position=None
     ),
+    "projected": lambda: Projected(Recurrent(cells.LinearAttentionCell(D, 6, num_heads=2)), 4),
+    "block-gated_deltanet": lambda: Block(
+        Projected(Recurrent(cells.GatedDeltaNetCell(4, 4, num_heads=2, negative_eigenvalues=True)), 4), 8
+    ),
+    "block-slstm": lambda: Block(Recurrent(cells.SLSTMCell(4, 4, num_heads=2)), 8),
     "block-all": lambda: Block(SelfAttention(4, 1, causal=False), 8),
     "blocks": lambda: stack(D, 2, max_length=9),
     "blocks-learned": lambda: stack(4, 1, max_length=9, position="learned"),
@@ -107,6 +119,7 @@ ALONE = (
 )
 """Each of them alone."""
 
+BLOCK = {"normalization": "rms", "gated": True, "nonlinearity": "silu"}
 INPUTS = {"ids": Ids(11), "features": Features(3)}
 OPTIONS: dict[tuple[str, str], list[dict[str, object]]] = {
     ("feedforward", "once"): [{}, {"read": "max", "num_layers": 2}, {"nonlinearity": "tanh"}],
@@ -125,6 +138,16 @@ OPTIONS: dict[tuple[str, str], list[dict[str, object]]] = {
     ("recurrent", "each"): [{}, {"num_layers": 2}, {"bidirectional": True}, {"zoneout": 0.2}],
     ("transformer", "once"): [{}, {"read": "max", "num_layers": 2}, {"norm": "post", "position": "learned"}, MODERN],
     ("transformer", "each"): [{}, {"num_layers": 2, "norm": "post", "nonlinearity": "gelu"}, *ALONE, MODERN],
+    ("residual", "once"): [{}, {"read": "mean", "num_layers": 2}],
+    ("residual", "each"): [{"num_layers": 2, **BLOCK}],
+    ("mingru", "each"): [{}, {"cell": "minlstm", "residual_init": "scaled"}],
+    ("xlstm", "each"): [
+        {"num_layers": 2, **BLOCK},
+        {"num_layers": 4, "mixers": "elman lstm gru layernorm_gru"},
+        {"num_layers": 2, "mixers": "minlstm mlstm"},
+    ],
+    ("gated_deltanet", "each"): [{"negative_eigenvalues": True}, {"convolution": 1}],
+    ("hybrid", "each"): [{"num_layers": 3}, {"num_layers": 2, "mixers": "attention mingru", "kv_heads": 2}],
     ("gpt", "each"): [
         {},
         {"num_layers": 2},
@@ -138,6 +161,9 @@ OPTIONS: dict[tuple[str, str], list[dict[str, object]]] = {
 
 
 ATTENTIVE = ("transformer", "gpt")
+RESIDUAL = tuple(architecture.name for architecture in LINEAGE if architecture.mixers)
+EVEN = (*ATTENTIVE, *RESIDUAL)
+"""Models whose width four heads divide."""
 
 
 class ModelCase(NamedTuple):
@@ -147,14 +173,16 @@ class ModelCase(NamedTuple):
     options: dict[str, object]
 
     def make(self, **more: object) -> nn.Module:
-        small = {"hidden_size": 8 if self.name in ATTENTIVE else 5} | (
-            {"embedding_size": 6} if self.inputs == "ids" else {}
-        )
+        small = {"hidden_size": 8 if self.name in EVEN else 5} | ({"embedding_size": 6} if self.inputs == "ids" else {})
         config = ModelConfig(**{**small, **self.options, **more})
         return build(self.name, INPUTS[self.inputs], 4, config, answer=self.answer)
 
     def __str__(self) -> str:
         return "-".join([self.name, self.inputs, self.answer, *(f"{k}={v}" for k, v in self.options.items())])
+
+
+def _kind(architecture: Architecture) -> str:
+    return "residual" if architecture.mixers else "recurrent" if architecture.cells else architecture.name
 
 
 BUILT = [architecture for architecture in LINEAGE if architecture.tasks != ("translate",)]
@@ -163,16 +191,12 @@ MODELS = [
     for architecture in BUILT
     for inputs in INPUTS
     for answer in ("once", "each")
-    for options in OPTIONS.get(("recurrent" if architecture.cells else architecture.name, answer), [])
+    for options in OPTIONS.get((architecture.name, answer)) or OPTIONS.get((_kind(architecture), answer), [])
 ]
 
 
-SEQ2SEQ = {
-    "encoder_decoder": EncoderDecoderModel,
-    "attention": AttentionModel,
-    "transformer": TransformerModel,
-    "gpt": GPTModel,
-}
+SEQ2SEQ = ("encoder_decoder", "attention", *EVEN)
+"""Models that read a source."""
 PAIRS = Pairs(9, 11)
 
 
@@ -181,9 +205,9 @@ class PairsCase(NamedTuple):
     options: dict[str, object]
 
     def make(self, inputs: Pairs = PAIRS, **more: object) -> nn.Module:
-        hidden_size = 8 if self.name in ATTENTIVE else 5
+        hidden_size = 8 if self.name in EVEN else 5
         config = ModelConfig(**{"embedding_size": 6, "hidden_size": hidden_size, **self.options, **more})
-        return SEQ2SEQ[self.name](inputs, inputs.vocabulary_size, config, answer="each")
+        return build(self.name, inputs, inputs.vocabulary_size, config, answer="each")
 
     def __str__(self) -> str:
         return "-".join([self.name, *(f"{k}={v}" for k, v in self.options.items())])
@@ -211,6 +235,15 @@ ATTENTIVE_PAIRS_MODELS = [
     PairsCase("gpt", {"num_layers": 2, "position": "learned", "tied": True}),
     *(PairsCase("transformer", options) for options in ALONE),
     *(PairsCase(name, MODERN) for name in ATTENTIVE),
+]
+
+RESIDUAL_PAIRS_MODELS = [
+    PairsCase("mingru", {}),
+    PairsCase("linear_attention", {"tied": True}),
+    PairsCase("xlstm", {"num_layers": 2}),
+    PairsCase("mamba2", {}),
+    PairsCase("gated_deltanet", {"num_layers": 2, **BLOCK}),
+    PairsCase("hybrid", {"num_layers": 3}),
 ]
 
 

@@ -17,12 +17,14 @@ from numpy.typing import NDArray
 
 import unrolled
 from unrolled import lineage
+from unrolled.config import HEADED
 from unrolled.training import Run
 
 MODELS = tuple(architecture.name for architecture in lineage.architectures_for("classify"))
 OWN: dict[str, dict[str, Any]] = {
     "transformer": {"num_heads": 1},
     "gpt": {"num_heads": 1},
+    **{name: {"num_heads": 1} for name in HEADED},
 }  # options that a model needs at odd sizes
 SMALL: dict[str, Any] = {"embedding_size": 6, "hidden_size": 5, "updates": 4, "evaluate_every": 2, "min_frequency": 1}
 GOOD, BAD = ("fine", "warm", "funny", "superb"), ("dull", "thin", "flat", "boring")

@@ -106,7 +106,7 @@ def test_whatever_a_setting_holds_is_read_back(text: str, rate: float, seed: int
         ({"read": "first"}, "read should be 'last', 'mean' or 'max': got 'first'"),
         ({"device": "gpu"}, "device should be 'auto', 'cpu', 'cuda' or 'mps': got 'gpu'"),
         ({"model": "grux"}, 'model "grux" is unknown (did you mean "gru"?)'),
-        ({"model": "gpt"}, 'model "gpt" does not serve task "classify"; feedforward, elman, lstm, gru, transformer do'),
+        ({"model": "gpt"}, 'model "gpt" does not serve task "classify"; feedforward, elman, lstm, gru, transformer, '),
         (
             {"task": "translate", "model": "gru"},
             'model "gru" does not serve task "translate"; encoder_decoder, attention',

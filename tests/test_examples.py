@@ -7,14 +7,19 @@ from pathlib import Path
 
 import pytest
 
+import served
 import small
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
 WITHOUT_US = ("answer_with_onnx", "translate_with_onnx")
 """Examples that read an export, and import neither torch nor this package."""
+OF_A_SERVER = ("ask_a_server",)
+"""Examples that ask a server."""
 
 
-@pytest.mark.parametrize("path", [each for each in EXAMPLES if each.stem not in WITHOUT_US], ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", [each for each in EXAMPLES if each.stem not in WITHOUT_US + OF_A_SERVER], ids=lambda path: path.stem
+)
 def test_it_runs(path: Path, tmp_path: Path) -> None:
     assert output_of(path, tmp_path).strip()
     assert not any(tmp_path.iterdir()), "an example leaves nothing behind"
@@ -61,3 +66,13 @@ def test_a_cell_of_your_own_takes_at_most_thirty_lines() -> None:
     classes = [node for node in ast.parse(path.read_text(encoding="utf-8")).body if isinstance(node, ast.ClassDef)]
     lines = sum(node.end_lineno - node.lineno + 1 for node in classes)
     assert 0 < lines <= 30
+
+
+def test_a_client_of_a_server(tmp_path: Path) -> None:
+    with served.serving("classify", "generate") as client:
+        printed = output_of(Path(EXAMPLES[0].parent / "ask_a_server.py"), tmp_path, str(client.base_url).rstrip("/"))
+    assert "'label':" in printed
+    assert "event: answer" in printed
+    first, second = ast.literal_eval(printed.splitlines()[-1])
+    assert first == second
+    assert len(first) == 5

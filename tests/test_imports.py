@@ -46,6 +46,8 @@ LIGHT = {
     "data.reading.addresses",
     "interchange",
     "interchange.formats",
+    "serve",
+    "serve.limits",
 } | {f"config.{path.stem}" for path in (ROOT / "config").glob("*.py") if path.stem != "__init__"}
 """Parts that import nothing heavy."""
 LADDER = [
@@ -66,6 +68,7 @@ LADDER = [
     "tasks",
     "comparison",
     "api",
+    "serve",
     "cli",
 ]
 MAY = {name: {*LEAVES, *LADDER[: i + 1]} for i, name in enumerate(LADDER)}

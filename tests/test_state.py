@@ -101,3 +101,9 @@ def test_other_types_are_refused() -> None:
         state.select([torch.ones(2)], [0])
     with pytest.raises(TypeError, match="dict"):
         state.nbytes({"h": torch.ones(2)})
+
+
+def test_join_refuses_a_part_that_has_read_nothing() -> None:
+    full = state.EncoderDecoderState(torch.zeros(1, 2), torch.zeros(1, 3))
+    with pytest.raises(ValueError, match="None"):
+        state.join([full._replace(decoder=None), full])

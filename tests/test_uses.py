@@ -82,11 +82,13 @@ def test_the_remedy_of_a_refusal_holds(choice: Choice) -> None:
     [
         (
             {"forget_bias": 2.0},
-            'forget_bias only applies to cells lstm and layernorm_lstm; remove it or use model="lstm"',
+            "forget_bias only applies to cells lstm, layernorm_lstm and minlstm, or models xlstm and hybrid in task "
+            'classify; remove it or use model="lstm"',
         ),
         (
             {"task": "translate", "forget_bias": 2.0},
-            'forget_bias only applies to cells lstm and layernorm_lstm; remove it or use cell="lstm"',
+            "forget_bias only applies to cells lstm, layernorm_lstm and minlstm, or models xlstm and hybrid in task "
+            'translate; remove it or use cell="lstm"',
         ),
         (
             {"source": "en", "target": "fr"},

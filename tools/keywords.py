@@ -77,7 +77,7 @@ def of_verb(verb: options.Verb) -> Iterator[Row]:
     for name, by_task in options.fields(verb).items():
         field = next(iter(by_task.values()))
         kind = kind_of(None, field.annotation).replace("tuple[str, ...]", "str | Sequence[str]")  # one or several
-        of = f"task {' and '.join(by_task)}: "
+        of = "" if len(by_task) == len(options.OPTIONS[verb]) else f"task {' and '.join(by_task)}: "
         yield name, optional(kind), of + (field.description or "")
 
 

@@ -9,6 +9,10 @@
 // where d_x are the gradients of the sums that x feeds (the first G), d_h of those that h feeds (the last G). Weight
 // gradients are summed over chunks from the last to the first, within a chunk over ascending steps; threads divide the
 // units of the gates, so their bits do not depend on the number of threads.
+//
+// With bfloat16 operands (base/bfloat16.h) d, x, h and the weights are rounded where they enter a product, in pairs
+// along its sum: neighbouring units of a gate in the first two products, neighbouring rows of a chunk in the others. An
+// x that is narrower than half a vector stays float32.
 #pragma once
 
 #include "scan.h"
@@ -20,7 +24,7 @@ constexpr long kGradientBytes = 512 * 1024;  // of a chunk
 constexpr long kLeastRows = 256, kMostRowsOfChunk = 384;
 constexpr long kFewRows = 8;  // sequences × steps up to which weights are not packed
 
-template <class T, class Cell>
+template <class T, class Cell, class Dot = MultiplyAdd>
 class BackwardScan {
  public:
   BackwardScan(const Backward<T>& a, const Cell& cell, const Division& division, Workspace& workspace)
@@ -32,7 +36,8 @@ class BackwardScan {
         blocks(vectors_for<T>(a.H)),
         h_stride(blocks * W + kPad),
         d_stride(Cell::kSums * a.H + kPanelVectors * W + kPad),
-        packed(a.B * a.T_ > kFewRows),
+        per_gate(Dot::kPairs ? (a.H + 1) / 2 : a.H),
+        packed(Dot::kPairs || a.B * a.T_ > kFewRows),
         narrow(a.D * 2 < W) {
     const long wanted = kGradientBytes / long(sizeof(T)) / d_stride;
     const long rows = smaller(larger(kLeastRows, smaller(wanted, kMostRowsOfChunk)), larger(1, a.B * schedule.steps));
@@ -40,13 +45,18 @@ class BackwardScan {
     d = take<T>(workspace, capacity * d_stride);
     d_x = take<const T*>(workspace, capacity);
     d_h = take<const T*>(workspace, capacity);
+    if constexpr (Dot::kPairs) {
+      rounded_stride = Cell::kSums * per_gate + kPad;
+      rounded = take<T>(workspace, capacity * rounded_stride);
+      if (a.dweight_x) paired = take<T>(workspace, (capacity + 1) / 2 * d_stride);
+    }
     dh = take<T>(workspace, a.B * h_stride);
     dh_of = take<T*>(workspace, a.B);
     dc = Cell::kCell ? take<T>(workspace, a.B * h_stride) : nullptr;
     returned = a.mask ? take<T>(workspace, a.B * h_stride) : nullptr;
-    packed_h = take<T>(workspace, blocks * W * G * a.H);
+    packed_h = take<T>(workspace, blocks * W * G * per_gate);
     if (a.dx.data) {
-      packed_x = take<T>(workspace, vectors_for<T>(a.D) * W * G * a.H);
+      packed_x = take<T>(workspace, vectors_for<T>(a.D) * W * G * per_gate);
       expect_large(a.dx.data, a.B * a.T_ * a.D * sizeof(T));
     }
     if (a.dweight_x) {
@@ -107,18 +117,36 @@ class BackwardScan {
   void pack_columns(const T* weights, long n, long v, GateOf gate_of, T* to) const {
     const int vectors = int(smaller(kPanelVectors, vectors_for<T>(n) - v));
     const int last = lanes_of<T>(v + vectors - 1, n);
-    to += v * W * G * a.H;
+    to += v * W * G * per_gate;
     for (int q = 0; q < G; ++q)
-      for (long u = 0; u < a.H; ++u, to += vectors * W) {
-        const T* const from = weights + (gate_of(q) * a.H + u) * n + v * W;
-        for (int i = 0; i < vectors - 1; ++i) store(to + i * W, load(from + i * W));
-        store(to + (vectors - 1) * W, load_first(from + (vectors - 1) * W, last));
-      }
+      for (long k = 0; k < per_gate; ++k, to += vectors * W)
+        pack_row(weights + gate_of(q) * a.H * n + v * W, n, k, vectors, last, to);
+  }
+
+  // Packs number k of a gate's sum: a row of its weights, or a pair of rows.
+  void pack_row(const T* weights, long n, long k, int vectors, int last, T* to) const {
+    if constexpr (Dot::kPairs) {
+      const T *const first = weights + 2 * k * n, *const second = 2 * k + 1 < a.H ? first + n : nullptr;
+      pair_up(first, second, vectors, last, to);
+    } else {
+      const T* const from = weights + k * n;
+      for (int i = 0; i < vectors - 1; ++i) store(to + i * W, load(from + i * W));
+      store(to + (vectors - 1) * W, load_first(from + (vectors - 1) * W, last));
+    }
+  }
+
+  // Pairs of two rows of numbers, the second of which may be missing.
+  static void pair_up(const T* first, const T* second, long vectors, int last, T* to) {
+    for (long i = 0; i < vectors; ++i) {
+      const int lanes = i + 1 < vectors ? W : last;
+      store(to + i * W,
+            Dot::pairs(load_first(first + i * W, lanes), second ? load_first(second + i * W, lanes) : Vector<T>{}));
+    }
   }
 
   void pack(const Share& share) {
     // For few rows a whole panel is read in place; only the panel that ends outside the matrix is packed.
-    for (long v = share.block; v < share.end; v += kPanelVectors)
+    for (long v = share.block; v < share.end && passes_back(schedule.steps - 1); v += kPanelVectors)
       if (panel_owner(share, v) && (packed || !whole_h(share, v))) pack_h(share, v);
     if (a.dx.data) {
       const long panels = (vectors_for<T>(a.D) + kPanelVectors - 1) / kPanelVectors;
@@ -138,12 +166,10 @@ class BackwardScan {
 
   void pack_h(const Share& share, long v) const {
     const int vectors = panel_vectors(share, v), last = lanes_of<T>(v + vectors - 1, a.H);
-    T* to = packed_h + v * W * G * a.H;
-    for (long k = 0; k < G * a.H; ++k, to += vectors * W) {
-      const T* const from = a.weight_h + k * a.H + v * W;
-      for (int i = 0; i < vectors - 1; ++i) store(to + i * W, load(from + i * W));
-      store(to + (vectors - 1) * W, load_first(from + (vectors - 1) * W, last));
-    }
+    T* to = packed_h + v * W * G * per_gate;
+    for (int q = 0; q < G; ++q)
+      for (long k = 0; k < per_gate; ++k, to += vectors * W)
+        pack_row(a.weight_h + q * a.H * a.H + v * W, a.H, k, vectors, last, to);
   }
 
   // --- the scan ------------------------------------------------------------------------------------------------
@@ -151,8 +177,10 @@ class BackwardScan {
   void begin(const Share& share) {
     const long j = share.block * W, units = smaller(share.end * W, a.H) - j;
     for (long r = share.first(capacity); r < share.last(capacity); ++r) {
-      d_x[r] = d + r * d_stride;
-      d_h[r] = d + r * d_stride + kFirstH * a.H;
+      const T* const operands = Dot::kPairs ? rounded + r * rounded_stride : d + r * d_stride;
+      d_x[r] = operands;
+      d_h[r] = operands + kFirstH * per_gate;
+      if (Dot::kPairs && a.H % 2) clear(rounded + r * rounded_stride, rounded_stride);  // the other half of a last pair
     }
     for (long i = 0; i < share.count(a.B); ++i) {
       const long position = share.position(i), b = schedule.sequence[position];
@@ -165,6 +193,9 @@ class BackwardScan {
     }
   }
 
+  // Whether the gradient of h before step s is needed.
+  bool passes_back(long s) const { return s > 0 || a.dh0; }
+
   const T* h_before(long position, long s) const {
     const long b = schedule.sequence[position];
     return s == 0 ? a.h0 + b * a.H : a.y.at(b, schedule.time(position, s - 1));
@@ -174,6 +205,7 @@ class BackwardScan {
   void step(const Share& share, long s, long row) {
     const long count = share.count(schedule.active[s]);
     for (long i = 0; i < count; ++i) retreat(share, share.position(i), s, row + share.position(i));
+    if (!passes_back(s)) return;
     if (!division.by_sequences) barrier.wait();
     // The dh of the step before, as far as it passes through the gates.
     const T* rows[kMostRowsAtOnce];
@@ -188,9 +220,9 @@ class BackwardScan {
         const int vectors = panel_vectors(share, v), last = lanes_of<T>(v + vectors - 1, a.H);
         const bool fresh = a.mask || !Cell::kDirect;
         const bool in_place = !packed && whole_h(share, v);
-        const T* const w = in_place ? a.weight_h + v * W : packed_h + v * W * G * a.H;
-        multiply(rows, some, G * a.H, Panel<T>{w, in_place ? a.H : long(vectors) * W, W, vectors, last, v * W, fresh},
-                 into);
+        const T* const w = in_place ? a.weight_h + v * W : packed_h + v * W * G * per_gate;
+        multiply<T, Dot>(rows, some, G * per_gate,
+                         Panel<T>{w, in_place ? a.H : long(vectors) * W, W, vectors, last, v * W, fresh}, into);
       }
     }
     if (a.mask)
@@ -220,7 +252,11 @@ class BackwardScan {
                      : load_first(a.c0 + b * a.H + j, n);
       }
       cell.backward(kept, load_first(y + j, n), load_first(h_row + j, n), c_before, state_dh, state_dc, out);
-      UNROLLED_UNROLL for (int q = 0; q < Cell::kSums; ++q) store_first(d_row + q * a.H + j, out[q], n);
+      UNROLLED_UNROLL for (int q = 0; q < Cell::kSums; ++q) {
+        store_first(d_row + q * a.H + j, out[q], n);
+        if constexpr (Dot::kPairs)
+          Dot::put(reinterpret_cast<uint16_t*>(rounded + row * rounded_stride + q * per_gate) + j, out[q], n);
+      }
       if (Cell::kDirect) store(dh_row + j, state_dh);
       if (Cell::kCell) store(dc + position * h_stride + j, state_dc);
     }
@@ -271,8 +307,8 @@ class BackwardScan {
   void input_panel(const T* const* d_rows, long count, long v, T* const* dx_rows) const {
     if (packed || !whole(v, a.D)) {
       const int vectors = int(smaller(kPanelVectors, vectors_for<T>(a.D) - v));
-      multiply(d_rows, count, G * a.H, panel_of(packed_x + v * W * G * a.H, long(vectors) * W, v, a.D, v * W, true),
-               dx_rows);
+      multiply<T, Dot>(d_rows, count, G * per_gate,
+                       panel_of(packed_x + v * W * G * per_gate, long(vectors) * W, v, a.D, v * W, true), dx_rows);
       return;
     }
     const T* of_gate[kMostRowsAtOnce];
@@ -287,6 +323,7 @@ class BackwardScan {
   void gather(const Share& share, long first, long end) {
     long row = 0, rows = 0;
     for (long s = first; s < end; ++s) rows += schedule.active[s];
+    if (Dot::kPairs) return gather_pairs(share, first, end, rows);
     const long from = share.first(rows), to = share.last(rows);
     for (long s = first; s < end; ++s) {
       if (row + schedule.active[s] <= from || row >= to) {
@@ -302,6 +339,48 @@ class BackwardScan {
         else
           into_panels(x, nullptr, a.D, row, x_panels);
         into_panels(h_before(position, s), a.mask ? a.mask + b * a.H : nullptr, a.H, row, h_panels);
+      }
+    }
+  }
+
+  // The same in pairs of rows, and d as well.
+  void gather_pairs(const Share& share, long first, long end, long rows) {
+    const long from = share.first((rows + 1) / 2) * 2, to = smaller(rows, share.last((rows + 1) / 2) * 2);
+    const T *x[2], *h[2], *mask[2];
+    long row = 0;
+    for (long s = first; s < end; ++s)
+      for (long position = 0; position < schedule.active[s]; ++position, ++row) {
+        if (row < from || row >= to) continue;
+        const long b = schedule.sequence[position];
+        x[row % 2] = a.x.at(b, schedule.time(position, s)), h[row % 2] = h_before(position, s);
+        mask[row % 2] = a.mask ? a.mask + b * a.H : nullptr;
+        if (narrow) copy(x_panels + row * a.D, x[row % 2], a.D);
+        if (row % 2 == 0 && row + 1 < rows) continue;
+        if (row % 2 == 0) x[1] = h[1] = nullptr;  // the last row has no neighbour
+        if (!narrow) pair_into_panels(x, nullptr, a.D, row / 2, x_panels);
+        pair_into_panels(h, a.mask ? mask : nullptr, a.H, row / 2, h_panels);
+        const T* const d_row = d + row / 2 * 2 * d_stride;
+        const long n = Cell::kSums * a.H, vectors = vectors_for<T>(n);
+        if constexpr (Dot::kPairs)
+          pair_up(d_row, h[1] ? d_row + d_stride : nullptr, vectors, lanes_of<T>(vectors - 1, n),
+                  paired + row / 2 * d_stride);
+      }
+  }
+
+  void pair_into_panels(const T* const* from, const T* const* times, long n, long pair, T* to) const {
+    const long all = vectors_for<T>(n);
+    for (long v = 0; v < all; v += kPanelVectors) {
+      const long vectors = smaller(kPanelVectors, all - v);
+      T* const at = to + v * W * capacity + pair * vectors * W;
+      for (long i = 0; i < vectors; ++i) {
+        const long column = (v + i) * W;
+        const int lanes = lanes_of<T>(v + i, n);
+        Vector<T> value[2] = {};
+        for (int k = 0; k < (from[1] ? 2 : 1); ++k) {
+          value[k] = load_first(from[k] + column, lanes);
+          if (times) value[k] *= load_first(times[k] + column, lanes);
+        }
+        if constexpr (Dot::kPairs) store(at + i * W, Dot::pairs(value[0], value[1]));
       }
     }
   }
@@ -342,8 +421,9 @@ class BackwardScan {
       const long vectors = smaller(kPanelVectors, vectors_for<T>(n) - v);
       const Panel<T> panel = panel_of(panels + v * W * capacity, vectors * W, v, n, v * W, fresh);
       for (int q = 0; q < G; ++q)
-        multiply_transposed(d + (first_sum + q) * a.H + u0, d_stride, u1 - u0, rows, panel,
-                            weights + (gate_of(q) * a.H + u0) * n, n);
+        multiply_transposed<T, Dot>((Dot::kPairs ? paired : d) + (first_sum + q) * a.H + u0, d_stride, u1 - u0,
+                                    Dot::kPairs ? (rows + 1) / 2 : rows, panel, weights + (gate_of(q) * a.H + u0) * n,
+                                    n);
     }
   }
 
@@ -370,8 +450,8 @@ class BackwardScan {
     const long j = share.block * W, units = smaller(share.end * W, a.H) - j;
     for (long i = 0; i < share.count(a.B); ++i) {
       const long position = share.position(i), b = schedule.sequence[position];
-      copy(a.dh0 + b * a.H + j, dh + position * h_stride + j, units);
-      if (Cell::kCell) copy(a.dc0 + b * a.H + j, dc + position * h_stride + j, units);
+      if (a.dh0) copy(a.dh0 + b * a.H + j, dh + position * h_stride + j, units);
+      if (Cell::kCell && a.dc0) copy(a.dc0 + b * a.H + j, dc + position * h_stride + j, units);
       if (a.dx.data && share.block == 0)
         for (long t = schedule.length[position]; t < a.T_; ++t) clear(a.dx.at(b, t), a.D);
     }
@@ -397,11 +477,14 @@ class BackwardScan {
   const Schedule schedule;
   Barrier barrier;
   const long blocks, h_stride, d_stride;
-  const bool packed;     // all weights, before the first step; else they are read in place
-  const bool narrow;     // x is narrower than half a vector
-  long capacity;         // sequences × steps of a chunk
-  T* d;                  // (capacity, d_stride) gradients of the sums: [sum][unit]
-  const T **d_x, **d_h;  // row -> its d, from the first sum that x feeds, that h feeds
+  const long per_gate;  // length of a gate's part of a sum over units: H, or its pairs
+  const bool packed;    // all weights, before the first step; else they are read in place
+  const bool narrow;    // x is narrower than half a vector
+  long capacity;        // sequences × steps of a chunk
+  T* d;                 // (capacity, d_stride) gradients of the sums: [sum][unit]
+  long rounded_stride = 0;
+  T *rounded = nullptr, *paired = nullptr;  // the same in bfloat16: in pairs of units, and of rows
+  const T **d_x, **d_h;  // row -> its operands of the products, from the first sum that x feeds, that h feeds
   T* dh;                 // (B, h_stride)
   T** dh_of;             // position -> the result of the product with W_h: dh, or `returned` with a mask
   T* dc;                 // (B, h_stride)

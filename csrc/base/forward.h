@@ -194,7 +194,7 @@ class ForwardScan {
     const long j = block * W;
     if (a.mask) value *= load_first(a.mask + b * a.H + j, lanes_of<T>(block, a.H));
     if constexpr (Dot::kPairs)
-      Dot::put(reinterpret_cast<Out*>(row) + j, value, W);
+      Dot::put_pair(reinterpret_cast<uint16_t*>(row) + j, value, W);
     else
       store(row + j, value);
   }

@@ -74,6 +74,7 @@ struct Units {
 
 constexpr int kMostInPlace = 4;  // rows, and vectors of units, at once
 constexpr long kAhead = 256;     // bytes by which a row of W is prefetched
+constexpr long kLongRow = 1024;  // bytes from which a single row of C takes fewer rows of W at once: they are streams
 
 // R rows, P vectors of units. Their squares take turns, so that the chains of one run while another is transposed.
 template <class T, int P, int R, class Dot>
@@ -84,13 +85,15 @@ void few_rows(const Units<T>* units, long stride, long K, const T* const* a, T* 
       fresh ? Vector<T>{} : load(c[r] + units[p].column);
   for (long k0 = 0; k0 < K; k0 += W) {
     const int some = K - k0 < W ? int(K - k0) : W;
+    // At the end of these rows, the beginning of those that are next in memory.
+    const long ahead = kAhead / long(sizeof(T)), to_fetch = k0 + ahead < K ? ahead : ahead - K + P * W * stride;
     UNROLLED_UNROLL for (int p = 0; p < P; ++p) {
       const T* const from = units[p].w + k0;
       Vector<T> v[W];
       if (some == W && units[p].lanes == W) {
         UNROLLED_UNROLL for (int i = 0; i < W; ++i) {
           v[i] = load(from + i * stride);
-          __builtin_prefetch(reinterpret_cast<const char*>(from + i * stride) + kAhead);
+          __builtin_prefetch(from + i * stride + to_fetch);
         }
       } else {
         for (int i = 0; i < W; ++i) v[i] = i < units[p].lanes ? load_first(from + i * stride, some) : Vector<T>{};
@@ -110,10 +113,12 @@ template <class T, class Dot = MultiplyAdd>
 void multiply_in_place(const T* const* a, long rows, long K, const Units<T>* units, int vectors, long stride,
                        T* const* c, bool fresh) {
   constexpr int most = kRegisters == 32 ? kMostInPlace : 2;  // of a single row
+  const int at_once = stride * long(sizeof(T)) < kLongRow ? most : 2;
   for (long r = 0; r < rows; r += kMostInPlace) {
     const int height = int(rows - r < kMostInPlace ? rows - r : kMostInPlace);
     for (int v = 0; v < vectors;) {
-      const int width = height == 1 ? (vectors - v < most ? vectors - v : most) : vectors - v < 2 ? 1 : 2;
+      const int limit = height == 1 ? at_once : 2;
+      const int width = vectors - v < limit ? vectors - v : limit;
       with_height<kMostInPlace>(height, [&]<int R>() {
         with_height<(R == 1 ? most : 2)>(
             width, [&]<int P>() { few_rows<T, P, R, Dot>(units + v, stride, K, a + r, c + r, fresh); });

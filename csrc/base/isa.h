@@ -15,6 +15,7 @@ struct Kernel {
   void (*pack)(const Scan<T>&, T* packed_x, T* packed_h) = nullptr;  // reads H, D and the two weights only
   void (*forward)(const Forward<T>&) = nullptr;
   void (*backward)(const Backward<T>&) = nullptr;
+  void (*learn)(const Forward<T>&) = nullptr;  // forward with bfloat16 operands, and y in T
 };
 
 // One kernel per recurrence: elman, gru, …
@@ -25,10 +26,12 @@ struct Kernels {
 #undef UNROLLED_MEMBER
 };
 
-// A linear layer with int8 operands, see base/int8.h.
+// Computations with int8 operands, see base/int8.h.
 struct Int8 {
-  void (*pack)(const Linear&, float* packed);  // reads D, V and the weight only
+  void (*linear_pack)(const Linear&, float* packed);  // reads D, V and the weight only
   void (*linear)(const Linear&);
+  void (*block_step)(const BlockStep&);  // whose products may be int8
+  Kernels<float> scans;                  // pack and forward
 };
 
 struct Isa {
@@ -45,8 +48,10 @@ struct Isa {
   void (*block_step)(const BlockStep&);
   void (*normalize_rows)(const Norm&);
   void (*log_sum_exp)(const LogSumExp&);
+  void (*cross_entropy)(const CrossEntropy&);
+  void (*cross_entropy_backward)(const CrossEntropyBackward&);
   Kernels<float> float32;
-  Kernels<float> bfloat16;  // pack and forward with bfloat16 operands (base/bfloat16.h), or null
+  Kernels<float> bfloat16;  // with bfloat16 operands (base/bfloat16.h), or null
   Kernels<double> float64;  // portable only; null elsewhere
 };
 

@@ -105,10 +105,10 @@ void row_tile(const T* const* a, long k0, long K, const Panel<T>& p, T* const* c
   tile<T, M, N, Dot>(rows, K, p.w + k0 * p.w_stride, p.w_stride, p.v_stride, c, p.column, p.last, fresh);
 }
 
-template <class T, int M, int N>
+template <class T, int M, int N, class Dot>
 void column_tile(const T* a, long a_stride, long k0, long K, const Panel<T>& p, T* const* c, bool fresh) {
   const ByColumn<T> columns{a + k0 * a_stride, a_stride};
-  tile<T, M, N, MultiplyAdd>(columns, K, p.w + k0 * p.w_stride, p.w_stride, p.v_stride, c, p.column, p.last, fresh);
+  tile<T, M, N, Dot>(columns, K, p.w + k0 * p.w_stride, p.w_stride, p.v_stride, c, p.column, p.last, fresh);
 }
 
 // Calls f.template operator()<M>() with M equal to the run-time height m.
@@ -148,12 +148,12 @@ void multiply_rows(const T* const* a, long rows, long K, const Panel<T>& p, T* c
   });
 }
 
-template <class T, int N>
+template <class T, int N, class Dot>
 void multiply_columns(const T* a, long a_stride, long rows, long K, const Panel<T>& p, T* c0, long c_stride) {
   in_tiles<T, N>(rows, K, [&]<int M>(long row, long k0, long some) {
     T* c[M];
     for (int m = 0; m < M; ++m) c[m] = c0 + (row + m) * c_stride;
-    column_tile<T, M, N>(a + row, a_stride, k0, some, p, c, p.fresh && k0 == 0);
+    column_tile<T, M, N, Dot>(a + row, a_stride, k0, some, p, c, p.fresh && k0 == 0);
   });
 }
 
@@ -195,18 +195,18 @@ void multiply(const T* const* a, long rows, long K, const Panel<T>& p, T* const*
 }
 
 // The same with A transposed: row m of C takes a[k·a_stride + m]; rows of C are c_stride apart.
-template <class T>
+template <class T, class Dot = MultiplyAdd>
 void multiply_transposed(const T* a, long a_stride, long rows, long K, const Panel<T>& p, T* c, long c_stride) {
   if (rows == 0) return;
   switch (p.vectors) {
     case 1:
-      return multiply_columns<T, 1>(a, a_stride, rows, K, p, c, c_stride);
+      return multiply_columns<T, 1, Dot>(a, a_stride, rows, K, p, c, c_stride);
     case 2:
-      return multiply_columns<T, 2>(a, a_stride, rows, K, p, c, c_stride);
+      return multiply_columns<T, 2, Dot>(a, a_stride, rows, K, p, c, c_stride);
     case 3:
-      return multiply_columns<T, 3>(a, a_stride, rows, K, p, c, c_stride);
+      return multiply_columns<T, 3, Dot>(a, a_stride, rows, K, p, c, c_stride);
     case 4:
-      if constexpr (kMostVectors >= 4) return multiply_columns<T, 4>(a, a_stride, rows, K, p, c, c_stride);
+      if constexpr (kMostVectors >= 4) return multiply_columns<T, 4, Dot>(a, a_stride, rows, K, p, c, c_stride);
   }
 }
 

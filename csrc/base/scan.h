@@ -25,8 +25,8 @@ namespace {
 constexpr int kPanelVectors = kRegisters == 32 ? 4 : 2;  // of a panel without gates that must stay together
 constexpr long kPad = 16;                                // numbers between rows, so that strides are no powers of two
 
-UNROLLED_INLINE long smaller(long a, long b) { return a < b ? a : b; }
-UNROLLED_INLINE long larger(long a, long b) { return a > b ? a : b; }
+UNROLLED_INLINE constexpr long smaller(long a, long b) { return a < b ? a : b; }
+UNROLLED_INLINE constexpr long larger(long a, long b) { return a > b ? a : b; }
 
 struct Division {
   int threads;

@@ -7,39 +7,22 @@
 //     feedforward(x) = W_2 φ(W_1 x + b_1) + b_2;   gated:  W_2 (φ(a) ⊙ g) + b_2,  [a, g] = W_1 x + b_1
 //
 // Each sequence is computed alone, in an order of sums that depends on its own length only, so that it has the same
-// bits in any batch and for any number of threads. Threads divide the outputs of each product and the heads.
+// bits in any batch and for any number of threads. Threads divide the outputs of each product and the heads. A product
+// with int8 weights reads its input rounded to int8, row by row (base/int8.h); all else is float32.
 #include "../base/activations.h"
+#include "../base/int8_product.h"
 #include "../base/panels.h"
+#include "../base/sums.h"
 
 namespace unrolled::UNROLLED_ISA {
 namespace {
 
 constexpr long kWorkOfThread = 1l << 18;  // multiply-adds of a block that justify a thread
-constexpr int kChains = 4;                // of sums of the context: neighbouring steps go to different ones
 
 // Vectors of n numbers: calls f(first number, lanes).
 template <class F>
 UNROLLED_INLINE void each_vector(long n, F&& f) {
   for (long i = 0; i < n; i += W) f(i, int(smaller(W, n - i)));
-}
-
-// Sums of neighbours: lane i of the result is that of lanes 2 i and 2 i + 1 of [a, b].
-UNROLLED_INLINE Vector<float> pair_sums(Vector<float> a, Vector<float> b) {
-  VectorOf<float>::bits even{}, odd{};
-  for (int i = 0; i < W; ++i) even[i] = 2 * i, odd[i] = 2 * i + 1;
-  return __builtin_shuffle(a, b, even) + __builtin_shuffle(a, b, odd);
-}
-
-// The sums of W vectors: lane i is the sum of vector i.
-UNROLLED_INLINE Vector<float> sums_of(Vector<float>* v) {
-  UNROLLED_UNROLL for (int count = W; count > 1; count /= 2) UNROLLED_UNROLL for (int i = 0; i < count / 2; ++i) v[i] =
-      pair_sums(v[2 * i], v[2 * i + 1]);
-  return v[0];
-}
-
-UNROLLED_INLINE float sum_of(Vector<float> v) {
-  for (int count = W; count > 1; count /= 2) v = pair_sums(v, v);
-  return v[0];
 }
 
 void normalize(const Normalization& norm, const float* x, long D, float* y) {
@@ -93,7 +76,9 @@ class BlockPass {
         out(take<float>(workspace, a.B * of.D)),
         private_x(take<float>(workspace, threads * a.B * of.D)),
         steps(larger(a.longest + 1, of.cross ? a.S : 0) + W),
-        scores(take<float>(workspace, threads * steps)) {}
+        scores(take<float>(workspace, threads * steps)),
+        slots(slots_for(larger(of.D, of.F))),
+        quantised(take<int32_t>(workspace, threads * smaller(a.B, kQuantisedRows) * slots)) {}
 
   void work(int id) {
     float* const h = private_x + id * a.B * of.D;
@@ -140,7 +125,14 @@ class BlockPass {
   Range mine(const Product& p, int id) const { return Range(vectors_for<float>(p.V), id, threads); }
 
   void product_of(const Product& p, const float* from, float* to, int id) const {
-    product(from, p.D, p.packed, p.V, p.bias, to, Range(a.B, 0, 1), mine(p, id));
+    if (!p.int8) return product(from, p.D, p.packed, p.V, p.bias, to, Range(a.B, 0, 1), mine(p, id));
+    const PackedInt8<const int32_t> packed(1, p.V, p.D, reinterpret_cast<const int32_t*>(p.packed));
+    const Range blocks = mine(p, id);
+    for (long b = 0; b < a.B; b += kQuantisedRows) {
+      const long count = smaller(kQuantisedRows, a.B - b);
+      const Quantised x(from + b * p.D, p.D, count, quantised + id * smaller(a.B, kQuantisedRows) * slots);
+      int8_product(x, count, packed, blocks.first, blocks.end, p.bias, p.V, to + b * p.V);
+    }
   }
 
   // x ← x + W from + b, or h + W from + b, where a norm has changed x into h; then all threads meet.
@@ -283,6 +275,8 @@ class BlockPass {
   float* const private_x;  // (B, D) of each thread
   const long steps;
   float* const scores;  // of one query, in each thread
+  const long slots;
+  int32_t* const quantised;  // (rows at once, slots) in each thread
 };
 
 }  // namespace
@@ -291,33 +285,6 @@ void block_step(const BlockStep& a) {
   const Block& of = *a.block;
   const long weights = of.D * (of.project.V + of.output.V + of.query.V + of.cross_output.V + of.inner.V) + of.F * of.D;
   run<BlockPass>(a, a.B * weights / kWorkOfThread);
-}
-
-// Sums of two orders of magnitude fewer roundings than terms: kChains vectors of sums.
-void log_sum_exp(const LogSumExp& a) {
-  for (long row = 0; row < a.N; ++row) {
-    const float* const x = a.x + row * a.per_row;
-    Vector<float> most_of = fill(x[0]);
-    long i = 0;
-    for (; i + W <= a.V; i += W) {
-      const Vector<float> value = load(x + i);
-      most_of = value > most_of ? value : most_of;
-    }
-    float most = x[0];
-    for (int lane = 0; lane < W; ++lane) most = most_of[lane] > most ? most_of[lane] : most;
-    for (; i < a.V; ++i) most = x[i] > most ? x[i] : most;
-    Vector<float> sum[kChains] = {};
-    for (i = 0; i + kChains * W <= a.V; i += kChains * W)
-      UNROLLED_UNROLL for (int c = 0; c < kChains; ++c) sum[c] += exp(load(x + i + c * W) - most);
-    for (; i + W <= a.V; i += W) sum[0] += exp(load(x + i) - most);
-    float rest = 0;
-    if (i < a.V) {
-      const Vector<float> last = exp(load_first(x + i, int(a.V - i)) - most);
-      for (int lane = 0; lane < int(a.V - i); ++lane) rest += last[lane];
-    }
-    UNROLLED_UNROLL for (int c = 1; c < kChains; ++c) sum[0] += sum[c];
-    a.y[row] = most + std::log(sum_of(sum[0]) + rest);
-  }
 }
 
 void normalize_rows(const Norm& a) {

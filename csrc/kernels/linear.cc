@@ -119,7 +119,7 @@ class LinearBackwardPass {
     const long units = (a.V + kTile - 1) / kTile;
     const long first = smaller(a.V, units * id / threads * kTile),
                end = smaller(a.V, units * (id + 1) / threads * kTile);
-    if (a.N == 0) {
+    if (a.N == 0 && !a.add) {
       if (a.dweight) clear(a.dweight + first * a.D, (end - first) * a.D);
       if (a.dbias) clear(a.dbias + first, end - first);
     }
@@ -141,7 +141,7 @@ class LinearBackwardPass {
     float sums[kTile] = {};
     for (long k = 0; k < rows; ++k)
       for (int m = 0; m < count; ++m) sums[m] += tile[k * kTile + m] = a.dy[(n + k) * a.V + u + m];
-    const bool fresh = n == 0;
+    const bool fresh = n == 0 && !a.add;
     if (a.dbias)
       for (int m = 0; m < count; ++m) a.dbias[u + m] = fresh ? sums[m] : a.dbias[u + m] + sums[m];
     if (!a.dweight) return;

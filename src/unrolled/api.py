@@ -614,7 +614,7 @@ def backends(*, measure: bool = False) -> dict[str, Any]:
     from unrolled.kernels import native
     from unrolled.models.recurrent import make_cell
 
-    cells = {name: make_cell(name, 1, ModelConfig(hidden_size=1)) for name in CELLS}
+    cells = {name: make_cell(name, 1, ModelConfig(hidden_size=1, num_heads=1)) for name in CELLS}
     measurement = measured.measure() if measure else measured.load()
     return {
         "backends": {

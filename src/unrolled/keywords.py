@@ -99,7 +99,22 @@ class Settings(TypedDict, total=False):
     cache: str | None
     """folder where the ids of large data are cached (task generate: of all texts); default: the user's cache
     folder."""
-    model: Literal["feedforward", "elman", "lstm", "gru", "encoder_decoder", "attention", "transformer", "gpt"]
+    model: Literal[
+        "feedforward",
+        "elman",
+        "lstm",
+        "gru",
+        "encoder_decoder",
+        "attention",
+        "transformer",
+        "gpt",
+        "linear_attention",
+        "mingru",
+        "xlstm",
+        "mamba2",
+        "gated_deltanet",
+        "hybrid",
+    ]
     """model architecture."""
     embedding_size: int
     """size D of token embeddings."""
@@ -117,7 +132,7 @@ class Settings(TypedDict, total=False):
     """context window in tokens: model feedforward with an answer at each step (default: 16), model gpt (64);
     model transformer: maximum length of a sequence (default: unlimited, or 1024 with learned positions)."""
     num_heads: int
-    """number N of attention heads (models transformer, gpt)."""
+    """number N of heads: of attention, and of cells with a state for each head."""
     kv_heads: int | None
     """number of heads of keys and values, a divisor of num_heads: fewer make the state smaller (Ainslie et al.
     2023); default: num_heads."""
@@ -146,13 +161,38 @@ class Settings(TypedDict, total=False):
     zoneout: float
     """probability that a unit of a recurrent state keeps its previous value at a step."""
     nonlinearity: Literal["tanh", "relu", "gelu", "gelu_tanh", "silu"] | None
-    """activation function of models elman (default tanh; or relu), feedforward and transformer (relu), gpt
-    (gelu); gelu_tanh: the approximation of gelu by tanh, as in GPT-2."""
+    """activation function of models elman (default tanh; or relu), feedforward and transformer (relu), gpt and
+    residual blocks (gelu); gelu_tanh: the approximation of gelu by tanh, as in GPT-2."""
     forget_bias: float | None
     """initial bias of the LSTM's forget gate; default: 1."""
-    cell: Literal["elman", "lstm", "layernorm_lstm", "gru", "layernorm_gru"] | None
+    cell: (
+        Literal[
+            "elman",
+            "lstm",
+            "layernorm_lstm",
+            "gru",
+            "layernorm_gru",
+            "linear_attention",
+            "mingru",
+            "minlstm",
+            "mlstm",
+            "slstm",
+            "mamba2",
+            "gated_deltanet",
+        ]
+        | None
+    )
     """cell of the recurrent layers: of models encoder_decoder and attention any (default: gru), of models lstm
-    and gru also layernorm_lstm and layernorm_gru."""
+    and gru also layernorm_lstm and layernorm_gru, of model mingru also minlstm."""
+    mixers: str | None
+    """mixers of the residual blocks of models xlstm and hybrid from the lowest to the highest, cells or
+    attention, one for each layer: "gated_deltanet gated_deltanet attention" (default of hybrid, repeated)."""
+    convolution: int | None
+    """steps of the short convolution before the recurrence of cells mamba2 and gated_deltanet, the step's own
+    included (default: 4; 1: none)."""
+    negative_eigenvalues: bool
+    """let gated_deltanet write with a strength of up to 2 instead of 1, so that a step may change signs (Grazzi
+    et al. 2024)."""
     reverse_source: bool
     """read the source in reverse order, so that its first tokens are the most recent (task translate)."""
     score: Literal["additive", "dot", "general"]
@@ -254,6 +294,9 @@ class Settings(TypedDict, total=False):
 class DecodeKeywords(TypedDict, total=False):
     """Options of `decode` of all tasks, each for the tasks that its description names."""
 
+    precision: Literal["float32", "int8"] | None
+    """precision of matrix products: float32, or int8, which takes a quarter of the memory and, on a CPU, a
+    fraction of the time; answers differ a little, and `evaluate` prints how much."""
     threshold: float | None
     """task classify: probability from which a label is answered (runs trained with --multi-label)."""
     top: int | None
@@ -301,6 +344,9 @@ class DecodeKeywords(TypedDict, total=False):
 class EvaluateKeywords(TypedDict, total=False):
     """Options of `evaluate` of all tasks, and the settings with which data are read for it."""
 
+    precision: Literal["float32", "int8"] | None
+    """precision of matrix products: float32, or int8, which takes a quarter of the memory and, on a CPU, a
+    fraction of the time; answers differ a little, and `evaluate` prints how much."""
     threshold: float | None
     """task classify: probability from which a label is answered (runs trained with --multi-label)."""
     no_repeat_ngram: int | None

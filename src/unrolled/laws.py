@@ -21,12 +21,13 @@ from typing import Any, NamedTuple
 
 import safetensors.torch
 import torch
-from torch import Tensor, nn
+from torch import Tensor, autocast, nn
 
 from unrolled import scan
 from unrolled.cells import Cell
 from unrolled.errors import LawError
 from unrolled.kernels.freeze import packed_weights
+from unrolled.kernels.native import multiplies_bfloat16
 from unrolled.layers import Bidirectional, Blocks, Layer, Recurrent, Score, Stacked, set_backend
 from unrolled.models import Features, Model, Pairs
 from unrolled.state import State, leaves, select
@@ -50,6 +51,7 @@ about 2e-16 an operation, times some thousands of operations, with a wide margin
 
 
 EPS32 = torch.finfo(torch.float32).eps
+EPS16 = torch.finfo(torch.bfloat16).eps
 
 
 class LawResult(NamedTuple):
@@ -219,6 +221,9 @@ def twin(module: nn.Module, *, seed: int = 0) -> LawResult:
     units in the last place of the tensor's largest number: another order of sums, but no other sum. The own error is
     the largest of three, with parameters that differ by up to 0.1 %, because a single one may be small by luck.
 
+    With bfloat16 products (autocast) the units are those of bfloat16: 8 of them are a sixteenth of the largest number.
+    They are compared where all parameters are those of scans, since other products are torch's under autocast.
+
     Steps of blocks inside `scan.frozen`, which the kernels compute in one call, equal those of the layers in the same
     way, in outputs and states; their own error is the largest of all steps.
 
@@ -242,6 +247,8 @@ def twin(module: nn.Module, *, seed: int = 0) -> LawResult:
     backends = [name for name in scan.BACKENDS if name != "reference" and all(_runs(name, layer) for layer in layers)]
     if not backends:
         return LawResult("twin", 0, 0.0, "no backend but the reference can run its cells")
+    in_scans = {id(p) for layer in layers for p in layer.cell.parameters()}
+    of_scans = all(id(p) in in_scans for p in whole.parameters())
     for B, T, lengths in [(4, 7, None), (4, 7, torch.tensor([3, 7, 0, 1])), (1, 1, None), (1, 5, None), (3, 0, None)]:
         exact = _gradients(whole, "reference", torch.float64, B, T, lengths, seed)
         own = dict.fromkeys(exact, 0.0)
@@ -251,14 +258,18 @@ def twin(module: nn.Module, *, seed: int = 0) -> LawResult:
                 for dtype in (torch.float64, torch.float32)
             )
             own = {name: max(own[name], _largest(narrow[name].double() - wide[name])) for name in own}
-        for name in backends:
-            theirs = _gradients(whole, name, torch.float32, B, T, lengths, seed)
+        precisions = [(name, name, EPS32) for name in backends]
+        if "fused" in backends and multiplies_bfloat16() and of_scans:
+            precisions.append(("fused", "fused in bfloat16", EPS16))
+        for name, label, eps in precisions:
+            with autocast("cpu", torch.bfloat16, enabled=eps is EPS16):
+                theirs = _gradients(whole, name, torch.float32, B, T, lengths, seed)
             for tensor, value in theirs.items():
                 law.within(
-                    f"{name}: {tensor} at B={B}, T={T}" + ("" if lengths is None else ", ragged"),
+                    f"{label}: {tensor} at B={B}, T={T}" + ("" if lengths is None else ", ragged"),
                     value.double(),
                     exact[tensor],
-                    4 * own[tensor] + 8 * EPS32 * _largest(exact[tensor]),
+                    4 * own[tensor] + 8 * eps * _largest(exact[tensor]),
                 )
     return law.result()
 

@@ -1,4 +1,4 @@
-"""The lineage: eight architectures from the feedforward network to GPT, and the tasks that they serve.
+"""The lineage: the architectures from the feedforward network to today's recurrences, and the tasks that they serve.
 
 Command-line choices, comparison columns, the docs index and the tests' parametrisation are derived from it.
 This file imports nothing heavy: architectures and tasks name their classes by dotted path, and the caller that builds
@@ -14,6 +14,7 @@ from unrolled.errors import ConfigError, nearest
 __all__ = [
     "CELLS",
     "LINEAGE",
+    "MIXERS",
     "TASKS",
     "Architecture",
     "Task",
@@ -40,6 +41,7 @@ class Architecture(NamedTuple):
         path: path of its class, "module:class".
         cells: the cells that its recurrent layers may run, the default first; () where it has none, or runs any.
         any_cell: whether its recurrent layers run any cell.
+        mixers: the mixers of its residual blocks, a cell or "attention" each, repeated upwards; () for other models.
         whole: whether it reads an image as one input instead of step by step.
         uses: the architecture whose settings it uses, for a cell of a user; "": it has its own.
     """
@@ -54,6 +56,7 @@ class Architecture(NamedTuple):
     path: str
     cells: tuple[str, ...] = ()
     any_cell: bool = False
+    mixers: tuple[str, ...] = ()
     whole: bool = False
     uses: str = ""
 
@@ -104,6 +107,8 @@ TASKS = (
     Task("generate", "plain text", "unrolled.tasks.generation:Generate", "unrolled.runs.generation:GenerationRun"),
 )
 
+TEXTS = ("classify", "regress", "tag", "translate", "generate")
+"""The tasks of models that read one sequence and answer once or at each step."""
 LINEAGE = (
     Architecture(
         "feedforward",
@@ -191,11 +196,81 @@ LINEAGE = (
         ("translate", "generate"),
         "unrolled.models.gpt:GPTModel",
     ),
+    Architecture(
+        "linear_attention",
+        "Linear attention",
+        2020,
+        "attention without its softmax: a recurrence again, whose state is a matrix of fixed size",
+        "never erases: later keys are written over earlier ones",
+        "Katharopoulos et al. 2020",
+        TEXTS,
+        "unrolled.models.residual:ResidualModel",
+        mixers=("linear_attention",),
+    ),
+    Architecture(
+        "mingru",
+        "minGRU",
+        2024,
+        "a GRU whose gates do not see its state: all steps can be computed at once",
+        "cannot count: a state that only decays keeps no parity",
+        "Feng et al. 2024",
+        TEXTS,
+        "unrolled.models.residual:ResidualModel",
+        cells=("mingru", "minlstm"),
+        mixers=("mingru",),
+    ),
+    Architecture(
+        "xlstm",
+        "xLSTM",
+        2024,
+        "exponential gates; a matrix that recalls (mLSTM) and a state that mixes and counts (sLSTM)",
+        "its sLSTM takes one step after another; its matrix holds as many pairs as it has columns",
+        "Beck et al. 2024",
+        TEXTS,
+        "unrolled.models.residual:ResidualModel",
+        mixers=("mlstm", "slstm"),
+    ),
+    Architecture(
+        "mamba2",
+        "Mamba-2",
+        2024,
+        "linear attention with one decay for a head and step, behind a short convolution",
+        "cannot erase a single key, nor count",
+        "Dao & Gu 2024",
+        TEXTS,
+        "unrolled.models.residual:ResidualModel",
+        mixers=("mamba2",),
+    ),
+    Architecture(
+        "gated_deltanet",
+        "Gated DeltaNet",
+        2024,
+        "erases the old value of a key before it writes the new one",
+        "its matrix holds as many pairs as it has columns",
+        "Yang et al. 2024; Schlag et al. 2021",
+        TEXTS,
+        "unrolled.models.residual:ResidualModel",
+        mixers=("gated_deltanet",),
+    ),
+    Architecture(
+        "hybrid",
+        "Hybrid",
+        2024,
+        "one layer of attention among recurrent ones: both kinds of memory",
+        "its state grows with the sequence, by fewer layers",
+        "De et al. 2024; Lieber et al. 2024",
+        TEXTS,
+        "unrolled.models.residual:ResidualModel",
+        mixers=("gated_deltanet", "gated_deltanet", "attention"),
+    ),
 )
 
 
-CELLS = tuple(cell for found in LINEAGE for cell in found.cells)
+ATTENTION = "attention"
+CELLS = tuple(dict.fromkeys(name for found in LINEAGE for name in (*found.cells, *found.mixers) if name != ATTENTION))
 """Every cell by its name, for the choices of `--cell`; the classes are in `unrolled.cells.CELLS`."""
+MIXERS = (*CELLS, ATTENTION)
+"""Every mixer of a residual block by its name, for `--mixers`."""
 CELL = "gru"
 """The default cell of architectures that run any."""
 _OWN: dict[str, Architecture] = {}

@@ -165,6 +165,8 @@ def mapped(change: Callable[..., Tensor], state: S, *others: S) -> S:
     if isinstance(state, tuple):
         fields = [mapped(change, *group) for group in zip(state, *others, strict=True)]
         return type(state)._make(fields) if hasattr(state, "_make") else tuple(fields)  # type: ignore[return-value]
+    if state is None and any(other is not None for other in others):
+        raise ValueError("one of the states begins with None (nothing was read) where another has tensors")
     if state is None:
         return state
     raise TypeError(f"a state must consist of tuples and tensors: got {type(state).__name__}")

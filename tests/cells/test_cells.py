@@ -100,7 +100,7 @@ def test_gates_of_all_steps_at_once_equal_step_by_step(name: str) -> None:
     cell = shaken(EVERY_CELL[name](D, H)).double().requires_grad_(False)
     B, T = 3, 4
     x_gates = cell.project(torch.randn(B, T, D, dtype=torch.float64))
-    state = cell.State(*(torch.randn(B, T, H, dtype=torch.float64) for _ in cell.State._fields))
+    state = cell.State(*(torch.randn(B, T, *shape, dtype=torch.float64) for shape in cell.state_shapes()))
     together = cell.gates(x_gates, state)
     for t in range(T):
         alone = cell.gates(x_gates[:, t], cell.State(*(leaf[:, t] for leaf in state)))
@@ -110,8 +110,10 @@ def test_gates_of_all_steps_at_once_equal_step_by_step(name: str) -> None:
 
 @pytest.mark.parametrize("name", EVERY_CELL)
 def test_the_beginning_is_zero_of_the_same_kind(name: str) -> None:
-    state = EVERY_CELL[name](D, H).initial(torch.ones(7, 2, D, dtype=torch.float64))
-    assert all(leaf.shape == (7, H) and leaf.dtype == torch.float64 and not leaf.any() for leaf in state)
+    cell = EVERY_CELL[name](D, H)
+    state = cell.initial(torch.ones(7, 2, D, dtype=torch.float64))
+    assert all(leaf.dtype == torch.float64 and not leaf.any() for leaf in state)
+    assert [leaf.shape for leaf in state] == [(7, *shape) for shape in cell.state_shapes()]
 
 
 def test_weights_at_the_start() -> None:
@@ -211,10 +213,17 @@ def test_a_cell_declares_its_own_gates_and_state(cell: type[Cell]) -> None:
     made = cell(D, H)
     state = made.initial(torch.zeros(1, 1, D))
     gates = made.gates(made.project(torch.zeros(1, 1, D))[:, 0], state)
-    assert all(getattr(gates, name).shape == (1, H) for name in cell.gate_meanings)
+    sizes = {"H": H, "N": 1, "K": H, "V": H, "1": 1, "W": 3, "C": made.weight_x.shape[0]}
+    for name in (*cell.gate_meanings, *cell.state_meanings):
+        value = getattr(gates if name in cell.gate_meanings else state, name)
+        axes = cell.axes.get(name, "H").split()
+        assert value.dim() == 1 + len(axes)
+        assert all(size == sizes[axis] for size, axis in zip(value.shape[1:], axes, strict=True) if axis != "C")
+    assert cell.gate_meanings.keys() <= {*type(gates)._fields, *vars(type(gates))}
     assert set(cell.state_meanings) == set(cell.State._fields)
     assert cell.keeps is None or cell.keeps in cell.gate_meanings
-    assert len(cell.packed.split(", ")) * H == made.weight_x.shape[0]
+    if not hasattr(made, "num_heads"):
+        assert len(cell.packed.split(", ")) * H == made.weight_x.shape[0]
 
 
 def test_a_state_of_another_shape_is_named() -> None:

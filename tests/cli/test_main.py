@@ -377,7 +377,7 @@ def test_what_a_run_cannot_read_is_named_by_its_line_and_what_stands_before_is_a
         ("train data.csv --device cuda", 'device "cuda" is not available here; use cpu'),
         (
             "train data.csv --backend torch --model feedforward",
-            "--backend only applies to models elman, lstm and gru",
+            "--backend only applies to models elman, lstm, gru, mi",
         ),
         ("train data.csv --backend torch --recurrent-dropout 0.5", 'backend "torch" cannot run here: it needs no rec'),
         ("train data.csv --model feedforward --read last", "model feedforward has no last state to read"),
@@ -387,7 +387,7 @@ def test_what_a_run_cannot_read_is_named_by_its_line_and_what_stands_before_is_a
         ),
         (
             "train data.csv --model gru --forget-bias 1",
-            "--forget-bias only applies to cells lstm and layern",
+            "--forget-bias only applies to cells lstm, layernorm_",
         ),
         (
             "train data.csv --valid-fraction 0.5 --test-fraction 0.5",
@@ -574,6 +574,7 @@ def test_help(verb: str, say: Callable[..., Said]) -> None:
 
 def test_the_help_of_some_choice_has_every_setting(say: Callable[..., Said]) -> None:
     choices = ["--task tag", "--task generate --model gpt", "--by row", "--task translate --cell lstm", ""]
+    choices += ["--model hybrid"]
     choices += ["--task translate --model attention", "--schedule plateau", "--task classify", "--task regress"]
     words = " ".join(" ".join(say("train", *choice.split(), "--help").out.split()) for choice in choices)
     for _, _, name, field in fields():

@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from modules import ATTENTIVE_PAIRS_MODELS, MODELS, PAIRS_MODELS, ModelCase, PairsCase
+from modules import ATTENTIVE_PAIRS_MODELS, MODELS, PAIRS_MODELS, RESIDUAL_PAIRS_MODELS, ModelCase, PairsCase
 from unrolled.api import build
 from unrolled.cells import Cell, ElmanState
 from unrolled.comparison.size import grows, operations, parameters, state_bytes
@@ -21,7 +21,7 @@ from unrolled.state import nbytes
 
 T, S, B = 4, 3, 2
 Case = ModelCase | PairsCase
-EVERY: list[Case] = [*MODELS, *PAIRS_MODELS, *ATTENTIVE_PAIRS_MODELS]
+EVERY: list[Case] = [*MODELS, *PAIRS_MODELS, *ATTENTIVE_PAIRS_MODELS, *RESIDUAL_PAIRS_MODELS]
 FURTHER: list[Case] = [
     *(ModelCase(name, inputs, "each", {"cell": f"layernorm_{name}", "num_layers": 2})
       for name in ("lstm", "gru") for inputs in ("ids", "features")),
@@ -188,6 +188,7 @@ STATES = [
     *(case for case in MODELS if case.inputs == "ids" and (case.name not in ("elman", "lstm") or not case.options)),
     *PAIRS_MODELS,
     *ATTENTIVE_PAIRS_MODELS,
+    *RESIDUAL_PAIRS_MODELS,
 ]
 """The recurrent models share one class, of which the GRU runs all options."""
 
@@ -217,7 +218,7 @@ def test_state_bytes_by_hand() -> None:
     assert state_bytes(gpt, length=T) == L * 2 * 4 * T * H + lengths
 
 
-GROWS = {"attention": True, "transformer": True, "gpt": True}
+GROWS = {"attention": True, "transformer": True, "gpt": True, "hybrid": True}
 
 
 @pytest.mark.parametrize("name", [architecture.name for architecture in LINEAGE])
@@ -225,7 +226,9 @@ def test_a_state_grows_with_attention_only(name: str) -> None:
     task = lineage_task(name)
     inputs = Pairs(9, 11) if task == "translate" else Ids(11)
     with torch.device("meta"):
-        model = build(name, inputs, 11, ModelConfig(hidden_size=8), answer="once" if task == "classify" else "each")
+        model = build(
+            name, inputs, 11, ModelConfig(hidden_size=8, num_layers=3), answer="once" if task == "classify" else "each"
+        )
     assert grows(model) == GROWS.get(name, False)
 
 

@@ -77,12 +77,62 @@ def looked_up(ids: list[int]) -> int:
     return table[query]
 
 
+def recalled(ids: list[int], T: int = 9, K: int = 4) -> list[int]:
+    """Each key once, then each again, among blanks."""
+    pairs, asked = ids[: 2 * T], ids[2 * T :]
+    table = dict(zip(pairs[::2], pairs[1::2], strict=True))
+    assert len(table) == T
+    assert all(0 <= value < K < key for key, value in table.items())
+    assert sorted(each for each in asked if each != K) == sorted(table)
+    return [-1] * (2 * T) + [table.get(each, -1) for each in asked]
+
+
+def multiplied(name: str) -> list[list[int]]:
+    """The multiplication table of a group, from its words: after p, q permutes the letters of p by their places."""
+    words = list(make(name, 1).words)
+    places = {letter: k for k, letter in enumerate("abcde")}
+    return [[words.index("".join(p[places[letter]] for letter in q)) for q in words] for p in words]
+
+
+@pytest.mark.parametrize(("name", "order"), [("s3", 6), ("a5", 60)])
+def test_a_word_of_a_group_has_its_product_at_each_step(name: str, order: int) -> None:
+    table = multiplied(name)
+    assert len(table) == order
+    assert all(sorted(row) == list(range(order)) for row in table), "each product once: a group"
+    assert table != [list(column) for column in zip(*table, strict=True)], "and not a commutative one"
+    inputs, targets = make(name, 12).batch(0, 60)
+    for ids, products in zip((inputs - FIRST).tolist(), targets.tolist(), strict=True):
+        at = 0
+        for element, product in zip(ids, products, strict=True):
+            at = table[at][element]
+            assert at == product
+
+
+def test_a_recall_of_many_keys_answers_at_each() -> None:
+    for gap, steps in ((None, 36), (0, 27), (30, 57)):
+        inputs, targets = make("mqar", 9, symbols=4, gap=gap).batch(0, 50)
+        assert inputs.shape == targets.shape == (50, steps)
+        for ids, answers in zip((inputs - FIRST).tolist(), targets.tolist(), strict=True):
+            assert recalled(ids) == answers
+    with pytest.raises(ConfigError, match="length must be at most 256: got 257"):
+        make("mqar", 257)
+
+
+def induced(ids: list[int]) -> int:
+    """With 4 symbols, X is 4: twice, the second at the end."""
+    first = ids.index(4)
+    assert ids[-1] == 4
+    assert ids.count(4) == 2
+    return ids[first + 1]
+
+
 RULES = {
     "keyed_majority": majority,
     "temporal_order": order,
     "agreement": lambda ids: ids[0] % 2,
     "dyck": open_bracket,
     "associative_recall": looked_up,
+    "induction": induced,
 }
 
 
@@ -158,7 +208,7 @@ def test_what_cannot_be_made_is_refused() -> None:
         make("recal", 3)
     with pytest.raises(ConfigError, match="length must be at least 2: got 1"):
         make("adding", 1)
-    with pytest.raises(ConfigError, match="gap is for copy, reverse and selective_copy"):
+    with pytest.raises(ConfigError, match="gap is for copy, reverse, selective_copy and mqar"):
         make("recall", 3, gap=2)
     with pytest.raises(ConfigError, match="gap must be at least 0: got -1"):
         make("copy", 3, gap=-1)

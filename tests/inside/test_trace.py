@@ -34,6 +34,14 @@ def test_a_trace_comes_back_as_it_was(tmp_path: Path) -> None:
         assert torch.equal(again[name], value)
 
 
+def test_tensors_that_share_memory_are_saved(tmp_path: Path) -> None:
+    """The output of a block of a GPT is the input of the next one."""
+    trace = small.text_run("gpt", num_heads=1).explain("the", attribution=False)
+    trace.save(tmp_path / "t.safetensors")
+    again = Trace.load(tmp_path / "t.safetensors")
+    assert all(torch.equal(again[name], value) for name, value in trace.items())
+
+
 def test_an_unknown_name_names_the_nearest() -> None:
     with pytest.raises(TraceError, match=r'there is no tensor "gru.l0.zz" \(did you mean "gru.l0.z"\?\)'):
         made()["gru.l0.zz"]

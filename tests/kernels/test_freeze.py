@@ -1,7 +1,10 @@
 """Weights packed once: the same bits, and no stale copy."""
 
 import copy
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from typing import Any
 
 import pytest
 import torch
@@ -13,10 +16,15 @@ from torch.nn.utils import prune
 import modules
 from unrolled import nn as fast
 from unrolled.cells import Cell, ElmanCell, GRUCell, LSTMCell
+from unrolled.config import ModelConfig
+from unrolled.decoding.sampling import Sampling
+from unrolled.decoding.search import stream_tokens
 from unrolled.errors import BackendError
 from unrolled.kernels import freeze, native
 from unrolled.layers import Bidirectional, Head, Recurrent, Stacked
 from unrolled.layers.mlp import Linear
+from unrolled.models import Ids
+from unrolled.runs.build import build
 from unrolled.scan import choose, frozen, scan
 
 pytestmark = pytest.mark.skipif(not native.compiled(), reason="no kernels were compiled here")
@@ -54,7 +62,9 @@ def test_layers_and_cells_of_nn_can_be_frozen(kind: str, bias: bool) -> None:
     with torch.inference_mode():
         free = layer(x)[0], cell(x[0])
         with frozen(nn.ModuleList([layer, cell])):
-            assert len(freeze._frozen) == 5  # two layers in two directions, and the cell
+            active = freeze._active.get()
+            assert active is not None
+            assert len(active.packed) == 5  # two layers in two directions, and the cell
             packed = layer(x)[0], cell(x[0])
     assert torch.equal(free[0], packed[0])
     assert all(torch.equal(a, b) for a, b in zip(free[1], packed[1], strict=True))
@@ -108,7 +118,7 @@ def test_what_has_no_kernels_runs_as_ever() -> None:
     with torch.no_grad():
         free = stack(x)[0]
         with frozen(stack):
-            assert not freeze._frozen
+            assert not freeze._active.get().packed  # type: ignore[union-attr]
             assert torch.equal(stack(x)[0], free)
 
 
@@ -157,7 +167,7 @@ def test_threads_that_share_a_layer_freeze_it_each_for_itself() -> None:
 
     with ThreadPoolExecutor(4) as pool:
         assert all(pool.map(stream, [300] * 4))
-    assert not freeze._frozen
+    assert freeze._active.get() is None
 
 
 def test_blocks_nest_and_copies_are_free() -> None:
@@ -169,7 +179,94 @@ def test_blocks_nest_and_copies_are_free() -> None:
         assert freeze.of(layer.cell) is outer
         twin = copy.deepcopy(layer)
         assert freeze.of(twin.cell) is None
-    assert not freeze._frozen
+    assert freeze._active.get() is None
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_block_is_seen_by_the_calls_inside_it_alone(kept: bool) -> None:
+    """Two threads, each in its block while the other is in its own, have the bits of a thread on its own."""
+    network = nn.Sequential(Linear(40, 30), nn.Tanh(), Linear(30, 7))
+    if kept:
+        freeze.keep(network)
+    x, both = torch.randn(4, 40), Barrier(2)
+
+    def answer(precision: Any, wait: Callable[[], object]) -> list[Tensor]:
+        with torch.no_grad(), frozen(network, precision=precision):
+            wait()
+            inner = network(x)
+            with frozen(network):  # as decoding does
+                found = [inner, network(x)]
+            wait()
+        return found
+
+    alone = [answer(precision, lambda: None) for precision in ("int8", None)]
+    with ThreadPoolExecutor(2) as pool:
+        together = list(pool.map(answer, ("int8", None), [both.wait] * 2))
+    for expected, found in zip(alone, together, strict=True):
+        assert all(map(torch.equal, expected, found))
+    assert not torch.equal(alone[0][0], alone[1][0])
+
+
+def test_a_block_may_be_entered_step_by_step_and_from_another_thread() -> None:
+    layer, x = Linear(40, 30), torch.randn(4, 40)
+    block = frozen(layer, precision="int8")
+
+    def step(_: int) -> Tensor:
+        with torch.no_grad(), block, block:
+            y: Tensor = layer(x)
+        assert freeze._active.get() is None
+        return y
+
+    with ThreadPoolExecutor(2) as pool:
+        first, *rest = [step(0), *pool.map(step, range(4))]
+    assert all(torch.equal(first, y) for y in rest)
+    with torch.no_grad():
+        assert not torch.equal(first, layer(x))
+        layer.bias.add_(1)
+        with block, pytest.raises(BackendError, match="have changed"):
+            layer(x)
+
+
+def test_streams_of_two_precisions_take_turns() -> None:
+    """A stream enters its block for each step, so that what runs between two steps does not see it."""
+    torch.manual_seed(0)
+    config = ModelConfig(name="gru", hidden_size=16, embedding_size=8)
+    model = build("gru", Ids(30), 30, config, answer="each").eval()
+    sampling = Sampling(temperature=0)
+
+    def tokens() -> Iterator[int]:
+        return stream_tokens(model, [5, 6], sampling, max_length=12)
+
+    def quantised() -> Iterator[int]:
+        steps = tokens()
+        while True:
+            with frozen(model, precision="int8"):
+                token = next(steps, None)
+            if token is None:
+                return
+            yield token
+
+    alone = list(tokens()), list(quantised())
+    one, other = tokens(), quantised()
+    found = [(a, b) for a, b in zip(one, other, strict=False) if freeze._active.get() is None]
+    assert found == list(zip(*alone, strict=False))
+
+
+def test_a_stack_of_blocks_takes_the_precision_of_its_layers() -> None:
+    config = ModelConfig(name="gpt", num_layers=2, hidden_size=32, num_heads=2, embedding_size=32)
+    model = build("gpt", Ids(30), 30, config, answer="each").eval()
+    ids = torch.randint(5, 30, (2, 4))
+    with torch.inference_mode():
+        _, state = model(ids)
+        plain, _ = model(ids[:, :1], state)
+        with frozen(model):
+            packed, _ = model(ids[:, :1], state)
+            with frozen(model.blocks.blocks[0].feedforward, precision="int8"):
+                mixed, _ = model(ids[:, :1], state)
+            again, _ = model(ids[:, :1], state)
+    torch.testing.assert_close(packed, plain)
+    assert torch.equal(packed, again)
+    assert 0 < (mixed - plain).abs().max() < 0.1
 
 
 def test_a_wrong_call_of_frozen_weights_names_the_argument() -> None:

@@ -5,11 +5,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from unrolled.cells import GRUCell
+from unrolled.cells import LayerNormGRUCell
+from unrolled.config import ModelConfig
 from unrolled.errors import BackendError
 from unrolled.kernels import freeze, native
 from unrolled.layers import Recurrent
 from unrolled.layers.mlp import Linear
+from unrolled.models import Ids
+from unrolled.runs.build import build
 from unrolled.scan import frozen
 
 pytestmark = pytest.mark.skipif(not native.compiled(), reason="no kernels were compiled here")
@@ -101,15 +104,45 @@ def test_refusals() -> None:
     network = nn.Sequential(Linear(4, 3), Linear(3, 2))
     with pytest.raises(BackendError, match="not known"), frozen(network, precision="int4"):  # type: ignore[arg-type]
         pass
-    with pytest.raises(BackendError, match="no linear layer"), frozen(nn.ReLU(), precision="int8"):
-        pass
-    recurrent = nn.Sequential(Recurrent(GRUCell(3, 4)))
-    with pytest.raises(BackendError, match="no int8 kernel, and there are 0"), frozen(recurrent, precision="int8"):
-        pass
+    for module in (nn.ReLU(), nn.Linear(3, 4), Linear(3, 4).double(), Recurrent(LayerNormGRUCell(3, 4))):
+        with pytest.raises(BackendError, match="there is no recurrence and no linear layer"), frozen(module, "int8"):
+            pass
     with torch.no_grad():
         network[1].weight[1, 2] = torch.inf
-    with pytest.raises(BackendError, match="weight of 1 has an infinity or NaN"), frozen(network, precision="int8"):
+    with pytest.raises(BackendError, match=r"1\.weight has an infinity or NaN"), frozen(network, precision="int8"):
         pass
     assert native.kernels is not None
     with pytest.raises(ValueError, match="133144"):
         native.kernels.FrozenLinear(0, torch.zeros(1, 133145), None, 1)
+    with pytest.raises(ValueError, match="weight_x has 133145 inputs"):
+        native.kernels.FrozenCell(0, 0, torch.zeros(1, 133145), torch.zeros(1, 1), None, None, 1)
+
+
+def test_modules_without_an_int8_kernel_are_named_once_and_compute_in_float32(caplog: pytest.LogCaptureFixture) -> None:
+    network = nn.Sequential(Linear(3, 4), nn.Linear(4, 5), Recurrent(LayerNormGRUCell(5, 6)), nn.LayerNorm(6))
+    assert freeze.in_float32(network) == ["1 (Linear)", "2.cell (LayerNormGRUCell)"]
+    x = torch.randn(2, 3, 5)
+    with torch.no_grad(), caplog.at_level("WARNING", logger="unrolled"):
+        expected, _ = network[2](x)
+        for _ in range(2):
+            with frozen(network, precision="int8"):
+                assert torch.equal(network[2](x)[0], expected)
+    (message,) = caplog.messages
+    assert message.endswith("compute in float32: 1 (Linear), 2.cell (LayerNormGRUCell)")
+
+
+def test_tables_of_vectors_are_no_products_and_a_tied_head_is_one() -> None:
+    config = ModelConfig(name="gpt", num_layers=1, hidden_size=16, num_heads=2, embedding_size=16, tied=True)
+    model = build("gpt", Ids(30), 30, config, answer="each").eval()
+    assert freeze.in_float32(model) == []
+    y = torch.randn(2, 3, 16)
+    with torch.no_grad():
+        free = model.logits(y)
+        with frozen(model):
+            assert torch.equal(model.logits(y), free)
+        with frozen(model, precision="int8"):
+            quantised = model.logits(y)
+            model.embedding.weight.add_(1)
+            with pytest.raises(BackendError, match="have changed"):
+                model.logits(y)
+    assert 0 < (quantised - free).abs().max() < 0.03 * free.abs().max()

@@ -10,9 +10,11 @@ from modules import (
     CELLS,
     EVERY_CELL,
     LAYERS,
+    LINEAR,
     MODELS,
     PAIRS,
     PAIRS_MODELS,
+    RESIDUAL_PAIRS_MODELS,
     D,
     H,
     ModelCase,
@@ -36,7 +38,8 @@ def held(part: nn.Module) -> dict[str, int]:
 @pytest.mark.parametrize("name", EVERY_CELL)
 def test_every_cell_obeys_every_law(name: str) -> None:
     torch.manual_seed(0)
-    expected = {"split", "causal", "batch_invariance", "round_trip"} | ({"twin"} if name in CELLS else set())
+    expected = {"split", "causal", "batch_invariance", "round_trip"}
+    expected |= {"twin"} if name in (*CELLS, *LINEAR) else set()
     assert held(shaken(EVERY_CELL[name](D, H))).keys() == expected
 
 
@@ -46,10 +49,9 @@ def test_every_layer_obeys_the_laws_that_bind_it(name: str) -> None:
     part = shaken(LAYERS[name]())
     expected = {"batch_invariance", "round_trip"}
     expected |= {"split", "causal"} if part.causal else set()
-    alone = ("bag", "window", "attention", "block", "layernorm", "zoneout")  # no layer with a fast twin in it
-    expected |= (
-        set() if name.startswith(alone) and name not in ("block-gru", "block-both", "blocks-mixed") else {"twin"}
-    )
+    alone = ("bag", "last", "window", "attention", "block", "layernorm", "slstm", "zoneout")  # no layer with a twin
+    mixed = ("block-gru", "block-both", "blocks-mixed", "block-gated_deltanet")
+    expected |= set() if name.startswith(alone) and name not in mixed else {"twin"}
     expected |= {"twin"} if name in ("blocks", "blocks-learned") and native.compiled() else set()
     assert held(part).keys() == expected
 
@@ -61,7 +63,9 @@ def test_every_row_obeys_the_laws_that_bind_it(case: ModelCase) -> None:
     expected = {"batch_invariance", "round_trip"}
     expected |= {"split"} if part.causal else set()
     expected |= {"causal"} if part.causal and case.answer == "each" else set()
-    alone = case.name in ("feedforward", *ATTENTIVE) or "zoneout" in case.options
+    slow = case.name == "xlstm" and "minlstm" not in str(case.options)  # a cell without a twin is among its mixers
+    slow &= (case.name, case.options) != ("xlstm", {})
+    alone = case.name in ("feedforward", *ATTENTIVE) or "zoneout" in case.options or slow
     expected |= set() if alone else {"twin"}
     expected |= {"twin"} if case.name == "gpt" and native.compiled() else set()  # its steps in one call
     assert held(part).keys() == expected
@@ -72,6 +76,13 @@ def test_every_row_that_reads_a_source_obeys_every_law(case: PairsCase) -> None:
     torch.manual_seed(0)
     expected = {"split", "causal", "batch_invariance", "round_trip"}
     expected |= set() if str(case.options.get("cell", "")).startswith("layernorm") else {"twin"}
+    assert held(shaken(case.make())).keys() == expected
+
+
+@pytest.mark.parametrize("case", RESIDUAL_PAIRS_MODELS, ids=str)
+def test_every_model_of_residual_blocks_that_reads_a_source_obeys_the_laws(case: PairsCase) -> None:
+    torch.manual_seed(0)
+    expected = {"split", "causal", "batch_invariance", "round_trip"} | (set() if case.name == "xlstm" else {"twin"})
     assert held(shaken(case.make())).keys() == expected
 
 

@@ -267,10 +267,12 @@ def test_steps_with_int8_weights_are_those_of_the_layers() -> None:
                 blocks.callback(handle.remove)
             return continued(model, state, ids)[0]
 
-    by_layers = steps("int8", hook=True)
-    for precisions in [("int8",), ("int8", None), (None, "int8"), ("int8", None, None)]:
-        assert torch.equal(steps(*precisions), by_layers)
-    plain = steps(None)
-    assert not torch.equal(by_layers, plain)
-    assert (by_layers - plain).abs().max() < 0.05 * plain.abs().max()
+    by_layers, quantised, plain = steps("int8", hook=True), steps("int8"), steps(None)
+    for precisions in [("int8", None), (None, "int8"), ("int8", None, None)]:
+        assert torch.equal(steps(*precisions), quantised)
+    # The integers are the same as far as their operands are; another order of sums in a norm or softmax may move a
+    # number over the middle of two.
+    assert (by_layers - quantised).abs().max() < 0.01 * plain.abs().max()
+    assert not torch.equal(quantised, plain)
+    assert (quantised - plain).abs().max() < 0.05 * plain.abs().max()
     assert torch.equal(steps(None), plain), "a block in int8 leaves nothing behind"

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from modules import ATTENTIVE, BUILT, MODELS, PAIRS, SEQ2SEQ, ModelCase
+from modules import BUILT, EVEN, MODELS, PAIRS, RESIDUAL, SEQ2SEQ, ModelCase
 from unrolled import laws
 from unrolled.api import build
 from unrolled.config import ModelConfig, from_flat
@@ -176,20 +176,55 @@ OPTIONS = [
     laws.Option("score", "general", {**ATTENTION, "score": "dot"}),
     laws.Option("score", "additive", ATTENTION, changes=False),  # its default
     laws.Option("input_feeding", True, {**ATTENTION, "score": "dot"}),
+    *(
+        option
+        for name in RESIDUAL
+        for option in (
+            laws.Option("embedding_size", 7, {"model": name}),
+            laws.Option("hidden_size", 12, {"model": name}),
+            laws.Option("num_layers", 3, {"model": name}),
+            laws.Option("read", "mean", {"model": name}),
+            laws.Option("dropout", 0.5, {"model": name}),
+            laws.Option("feedforward_size", 7, {"model": name}),
+            laws.Option("gated", True, {"model": name}),
+            laws.Option("norm", "post", {"model": name}),
+            laws.Option("normalization", "rms", {"model": name}),
+            laws.Option("residual_init", "scaled", {"model": name}),
+            laws.Option("nonlinearity", "silu", {"model": name}),
+            laws.Option("head_bias", False, {"model": name}),
+            laws.Option("tied", True, {"model": name, "pairs": True}),
+            *([] if name == "mingru" else [laws.Option("num_heads", 2, {"model": name})]),
+        )
+    ),
+    laws.Option("cell", "minlstm", {"model": "mingru"}),
+    laws.Option("forget_bias", 2.0, {"model": "mingru", "cell": "minlstm"}),
+    laws.Option("mixers", "gru attention", {"model": "hybrid", "num_layers": 2}),
+    laws.Option("mixers", "mlstm slstm", {"model": "xlstm", "num_layers": 2}, changes=False),  # its default
+    laws.Option("mixers", "mlstm mlstm", {"model": "xlstm", "num_layers": 2}),
+    laws.Option("kv_heads", 2, {"model": "hybrid", "num_layers": 3}),
+    laws.Option("forget_bias", 2.0, {"model": "xlstm", "num_layers": 1, "mixers": "lstm"}),
+    laws.Option("convolution", 3, {"model": "gated_deltanet"}),
+    laws.Option("convolution", 4, {"model": "gated_deltanet"}, changes=False),  # its default
+    laws.Option("convolution", 1, {"model": "mamba2"}),
+    laws.Option("convolution", 2, {"model": "hybrid"}),
+    laws.Option("negative_eigenvalues", True, {"model": "gated_deltanet"}),
+    laws.Option("negative_eigenvalues", True, {"model": "hybrid"}),
+    laws.Option("negative_eigenvalues", True, {"model": "attention", "cell": "gated_deltanet", "hidden_size": 8}),
+    laws.Option("num_heads", 2, {"model": "encoder_decoder", "cell": "mlstm", "hidden_size": 8}),
 ]
 
 
 def trained_once(settings: Mapping[str, object]) -> dict[str, Tensor]:
     """Parameters, the logits in training mode and all gradients of a small model."""
-    hidden_size = 8 if settings["model"] in ATTENTIVE else 5
+    hidden_size = 8 if settings["model"] in EVEN else 5
     settings = {"embedding_size": 6, "hidden_size": hidden_size, "dropout": 0.0, **settings}
     name, answer = str(settings.pop("model")), settings.pop("answer", "once")
     inputs = PAIRS._replace(source_size=11, shared=bool(settings.pop("shared", False)))
-    pairs = (name in SEQ2SEQ and name not in ATTENTIVE) or bool(settings.pop("pairs", False))
+    pairs = (name in SEQ2SEQ and name not in EVEN) or bool(settings.pop("pairs", False))
     config = ModelConfig(**settings)
     torch.manual_seed(0)
     if pairs:
-        model, answer = SEQ2SEQ[name](inputs, 11, config, answer="each"), "each"
+        model, answer = build(name, inputs, 11, config, answer="each"), "each"
     else:
         model = build(name, Ids(11), 4, config, answer=answer)
     torch.manual_seed(1)
@@ -224,11 +259,29 @@ def test_every_option_matters() -> None:
         ("transformer", {"hidden_size": 130}, "must be divisible by num_heads: got 130 and 4; try 128 or 132"),
         ("transformer", {"kv_heads": 3}, "kv_heads must divide num_heads, 4: got 3; try one of 1, 2, 4"),
         ("transformer", {"hidden_size": 4, "position": "rotary"}, "hidden_size / num_heads, must be at least 2: got 1"),
-        ("gru", {"kv_heads": 1}, "kv_heads only applies to model transformer"),
+        ("gru", {"kv_heads": 1}, "kv_heads only applies to models transformer, xlstm and hybrid"),
         ("elman", {"nonlinearity": "silu"}, 'nonlinearity must be "tanh" or "relu": got \'silu\''),
         ("gpt", {}, "predicts the next token at each step"),
         ("gpt", {"answer": "each", "read": "max"}, "^read (only applies|does not apply) to"),
         ("attention", {}, 'inputs must be Pairs and answer "each"'),
+        ("mingru", {"bidirectional": True}, "^bidirectional (only applies|does not apply) to"),
+        ("mingru", {"num_heads": 2}, "^num_heads (only applies|does not apply) to"),
+        ("mingru", {"cell": "gru"}, 'model mingru runs cell mingru or minlstm: got "gru"'),
+        ("gated_deltanet", {"hidden_size": 130}, "must be divisible by num_heads: got 130 and 4; try 128 or 132"),
+        ("gated_deltanet", {"mixers": "gru"}, "^mixers only applies to"),
+        ("mamba2", {"negative_eigenvalues": True}, "^negative_eigenvalues only applies to"),
+        ("linear_attention", {"convolution": 3}, "^convolution only applies to"),
+        ("linear_attention", {"position": "rotary"}, "^position (only applies|does not apply) to"),
+        (
+            "hybrid",
+            {"num_layers": 3, "mixers": "gru attention"},
+            "one mixer for each of the 3 layers: got 2, gru attention; set num_layers to 2",
+        ),
+        (
+            "xlstm",
+            {"num_layers": 2, "mixers": "gru lstm", "convolution": 3},
+            "convolution is set, but none of the mixers has a convolution: gru, lstm",
+        ),
         ("perceptron", {}, "is unknown"),
     ],
 )
@@ -241,6 +294,12 @@ def test_an_option_that_a_model_does_not_use_is_refused(name: str, options: dict
 def test_bad_arguments_are_named() -> None:
     with pytest.raises(ConfigError, match='cell "lstn" is unknown .did you mean "lstm"'):
         from_flat({"cell": "lstn"})
+    with pytest.raises(ConfigError, match='mixer "mlstn" is unknown .did you mean "mlstm"'):
+        from_flat({"mixers": "slstm mlstn"})
+    with pytest.raises(ConfigError, match='mixer "" is unknown'):
+        from_flat({"mixers": " "})
+    with pytest.raises(ConfigError, match="convolution"):
+        from_flat({"convolution": 65})
     with pytest.raises(ConfigError, match='cell "lstn" is unknown .did you mean "lstm"'):
         make_cell("lstn", 3, ModelConfig())
     with pytest.raises(ConfigError, match='model gru runs cell gru or layernorm_gru: got "lstm"'):

@@ -10,7 +10,7 @@ from modules import ATTENTIVE_PAIRS_MODELS, PAIRS, PairsCase, shaken
 from unrolled.config import ModelConfig
 from unrolled.errors import ConfigError, ShapeError
 from unrolled.models import GPTModel, Ids, TransformerModel
-from unrolled.models.gpt import SEP
+from unrolled.models.decoder import SEP
 from unrolled.state import select
 
 SOURCE, SOURCE_LENGTHS = torch.tensor([[5, 6, 7, 8], [8, 5, 0, 0], [6, 6, 7, 0]]), torch.tensor([4, 2, 3])

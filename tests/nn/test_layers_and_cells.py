@@ -14,8 +14,8 @@ from modules import gradients
 from tolerances import FLOAT64
 from unrolled import nn as fast
 from unrolled.errors import ConfigError
+from unrolled.kernels import layer as kernel_layer
 from unrolled.kernels import native
-from unrolled.kernels import scan as recurrences
 
 LAYERS = ["RNN", "GRU", "LSTM"]
 EPSILON = torch.finfo(torch.float32).eps
@@ -140,8 +140,8 @@ def test_dropout_between_layers_acts_in_training_only() -> None:
 @pytest.mark.skipif(not native.compiled(), reason="no kernels were compiled here")
 def test_our_kernels_run_where_they_can(monkeypatch: pytest.MonkeyPatch) -> None:
     ran: list[int] = []
-    run = recurrences.run
-    monkeypatch.setattr(recurrences, "run", lambda *a: ran.append(1) or run(*a))
+    run = kernel_layer.run
+    monkeypatch.setattr(kernel_layer, "run", lambda *a, **k: ran.append(1) or run(*a, **k))
     ours, _ = pair("LSTM", num_layers=2, bidirectional=True)
     ours(torch.randn(3, 2, 5))
     assert len(ran) == 4

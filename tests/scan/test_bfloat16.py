@@ -129,7 +129,7 @@ def test_wrong_calls_of_the_kernel_name_the_argument() -> None:
     for name, wrong in (
         ("x", torch.zeros(2, 3, 3, **half)), ("x", torch.zeros(25, **half)[1:].view(2, 3, 4)), ("x", None),
         ("weight_x", torch.zeros(15, 4)), ("weight_h", torch.zeros(15, 5, **half)), ("weight", torch.zeros(15, 6)),
-        ("bias", torch.zeros(15, **half)), ("h0", torch.zeros(2, 5, **half)), ("y", torch.zeros(2, 3, 5)),
+        ("bias", torch.zeros(15, **half)), ("h0", torch.zeros(2, 5, **half)), ("y", torch.zeros(2, 3, 6)),
         ("saved", torch.zeros(3, 2, 20)),
     ):  # fmt: skip
         with pytest.raises((ValueError, TypeError), match=name):

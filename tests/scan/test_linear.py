@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from unrolled.kernels import native
-from unrolled.kernels.linear import linear
+from unrolled.kernels.linear import linear, write_gradients
 from unrolled.layers import Head
 
 pytestmark = pytest.mark.skipif(not native.compiled(), reason="no kernels were compiled here")
@@ -66,6 +66,24 @@ def test_its_gradients_are_sums_of_products(N: int, D: int, V: int, isa: str) ->
     for threads in (2, 3):
         for found, one in zip(_backward(isa, threads, x, weight, dy), (dx, dweight, dbias), strict=True):
             assert torch.equal(found, one)
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("N", [0, 1, 300])
+def test_gradients_can_be_added(N: int, isa: str) -> None:
+    """Rows that are cut anywhere give the bits of a sum that goes on: the order is that of the rows."""
+    x, weight, dy = torch.randn(N, 21), torch.randn(37, 21), torch.randn(N, 37)
+    before = [torch.randn_like(weight), torch.randn(37)]
+    found = [total.clone() for total in before]
+    native.kernels.linear_backward(list(native.isas()).index(isa), 2, x, weight, dy, None, *found, True)
+    _, *alone = _backward(isa, 1, x, weight, dy)
+    for total, old, part in zip(found, before, alone, strict=True):
+        torch.testing.assert_close(total, old + part, rtol=1e-5, atol=1e-4)
+    torch.manual_seed(0)
+    by_torch = [total.clone().double() for total in before]
+    write_gradients(x.double(), weight.double(), dy.double(), None, *by_torch, add=True)
+    for total, exact in zip(found, by_torch, strict=True):
+        torch.testing.assert_close(total.double(), exact, rtol=1e-5, atol=1e-4)
 
 
 def _backward(isa: str, threads: int, x: Tensor, weight: Tensor, dy: Tensor) -> list[Tensor]:

@@ -39,7 +39,16 @@ def made(name: str = "gru", **settings: Any) -> MultiLabelRun:
 
 @pytest.mark.parametrize("name", MODELS)
 def test_every_model_learns(name: str) -> None:
-    settings = {"hidden_size": 8, "embedding_size": 8, "learning_rate": 0.03, "dropout": 0.0, "updates": 30}
+    settings: dict[str, Any] = {
+        "hidden_size": 8,
+        "embedding_size": 8,
+        "learning_rate": 0.03,
+        "dropout": 0.0,
+        "updates": 30,
+    }
+    if lineage.architecture(name).mixers:
+        settings |= {"read": "mean", "hidden_size": 16, "learning_rate": 0.02, "updates": 60, "patience": 0}
+        settings |= {"convolution": 1} if name in ("mamba2", "gated_deltanet", "hybrid") else {}
     run = made(name, min_frequency=2, **settings)
     assert run.labels == ("anger", "fear", "joy")
     assert run.evaluate(rows(60, seed=3)).mean_average_precision > 0.6

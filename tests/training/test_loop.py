@@ -19,6 +19,7 @@ from unrolled.config import ModelConfig, TrainingConfig
 from unrolled.data.encoding.batches import Sequences
 from unrolled.errors import TrainingError
 from unrolled.layers import set_backend
+from unrolled.lineage import architecture
 from unrolled.models import Ids, Model
 from unrolled.scan import conditions
 from unrolled.state import detach, leaves
@@ -547,6 +548,8 @@ def test_in_bf16_states_gradients_and_loss_stay_in_float32(model_name: str, back
         condition.holds for condition in conditions(backend)
     ):
         pytest.skip("no kernels were compiled")
+    if backend == "fused" and architecture(model_name).mixers:
+        pytest.skip("the kernels have none of its cells")
     found = {}
     for precision in ("float32", "bf16"):
         model = model_of(model_name, hidden=16)
@@ -565,7 +568,8 @@ def test_in_bf16_states_gradients_and_loss_stay_in_float32(model_name: str, back
     assert all(gradient.dtype == torch.float32 for gradient in rough.values())
     assert any(not torch.equal(exact[name], rough[name]) for name in exact)
     apart = torch.cat([(exact[name] - rough[name]).flatten() for name in exact])
-    assert float(apart.norm()) <= 2**-5 * float(torch.cat([g.flatten() for g in exact.values()]).norm())
+    limit = 2**-4 if model_name == "linear_attention" else 2**-5  # features, divided by the sum of their products
+    assert float(apart.norm()) <= limit * float(torch.cat([g.flatten() for g in exact.values()]).norm())
 
 
 def test_what_is_not_finite_is_caught_in_its_update_and_the_parameter_named() -> None:

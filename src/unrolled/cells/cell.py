@@ -48,6 +48,10 @@ class Cell(nn.Module, Generic[StateT, GatesT]):
     emits: ClassVar[str | None] = "h"
     """The leaf of the state that is the output y of the step; None if `output` computes it from several."""
 
+    linear: ClassVar[bool] = False
+    """Whether, for given inputs, the next state is a linear function of the state: then the steps need not be taken one
+    after another (`unrolled.scan.parallel`)."""
+
     name: ClassVar[str] = ""
     """The name in settings (`--cell lstm`) and in the names of traced tensors (`lstm.l0.f`)."""
     options: ClassVar[frozenset[str]] = frozenset()
@@ -56,6 +60,10 @@ class Cell(nn.Module, Generic[StateT, GatesT]):
     """The gates that a trace shows, attributes of the gates' NamedTuple, each with its meaning."""
     state_meanings: ClassVar[Mapping[str, str]] = {"h": "hidden state"}
     """The leaves of the state, each with its meaning."""
+    axes: ClassVar[Mapping[str, str]] = {}
+    """Letters of the axes of gates and leaves that are not (H,), as in a trace: N heads, K and V sizes of a head."""
+    elementwise: ClassVar[frozenset[str]] = frozenset()
+    """Parameters with two axes or more that are no matrices: they multiply number by number."""
     packed: ClassVar[str] = ""
     """The order of the G gates in `project`, such as "i, f, g, o"."""
     keeps: ClassVar[str | None] = None
@@ -87,6 +95,17 @@ class Cell(nn.Module, Generic[StateT, GatesT]):
     def output_size(self) -> int:
         """The size of y: H."""
         return self.hidden_size
+
+    @property
+    def state_products(self) -> tuple[int, int]:
+        """Multiplications of a step between matrices in the state and vectors: for the next state, and for y alone."""
+        return 0, 0
+
+    @property
+    def masked(self) -> tuple[str, ...]:
+        """The leaves that recurrent dropout masks: those in `feedback` of H numbers."""
+        shapes = self.state_shapes()
+        return tuple(name for name in self.feedback if getattr(shapes, name) == (self.hidden_size,))
 
     def state_shapes(self) -> StateT:
         """Return the shape of each leaf of the state without the batch, as a State of tuples: (H,) by default."""

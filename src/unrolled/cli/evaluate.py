@@ -56,6 +56,8 @@ def command(
 
     unrolled evaluate runs/letters-attention-1 --beam 5
 
+    unrolled evaluate runs/films-gru-1 --precision int8
+
     Parameters
     ----------
     run
@@ -103,11 +105,16 @@ def command(
 
     with show_log(), machine.use_threads(threads):
         loaded = api.ensemble([run, *(others or ())], device=device)
-        requested = chosen | ({"test_split": True} if test_split else {})
-        result = loaded.evaluate(named, **passed_flags(settings), **requested)
+        requested = passed_flags(settings) | chosen | ({"test_split": True} if test_split else {})
+        precision = requested.pop("precision", None)
+        if precision in (None, "float32"):
+            result = shown = loaded.evaluate(named, precision=precision, **requested)
+        else:
+            shown = loaded.cost_of(precision, named, **requested)
+            result = shown.result
     if json:
-        print_json(result.to_dict())
+        print_json(shown.to_dict())
     else:
-        print(result.text())
+        print(shown.text())
     if picture is not None:
         atomic.write_file(picture, result.picture().encode())

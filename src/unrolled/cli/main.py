@@ -36,6 +36,7 @@ VERBS = (
     "evaluate",
     "explain",
     "export",
+    "serve",
     "compare",
     "data",
     "runs",

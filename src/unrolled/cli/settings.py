@@ -94,7 +94,7 @@ def _option_flags(name: str, verb: options.Verb) -> type:
     for option, by_task in options.fields(verb).items():
         field = next(iter(by_task.values()))
         flag = Parameter(
-            group=task_group(*by_task),
+            group=None if len(by_task) == len(options.OPTIONS[verb]) else task_group(*by_task),
             help=field.description,
             show_default=False,
             negative=None if field.annotation == bool | None else "",

@@ -10,6 +10,7 @@ sequence of T steps, a source of S steps and an encoder's output of size D:
 |------------------------------|------------------|-----------------------------------------------------------|
 | linear layer, head           | T, or once 1     | its weights                                               |
 | recurrent layer              | T                | all matrices of its cell                                  |
+| its state of matrices        | T                | N K V for each product with a vector: write, read         |
 | self-attention of size H     | T                | its weights; T H for the scores and T H for their sum     |
 | attention to a source        | T (its keys: S)  | its weights; S H for the scores and S D for their sum     |
 | additive score of size A     | T                | in place of S H: S A for v                                |
@@ -49,6 +50,7 @@ from unrolled.layers import (
     General,
     Head,
     Luong,
+    Projected,
     Recurrent,
     Score,
     SelfAttention,
@@ -56,10 +58,10 @@ from unrolled.layers import (
     TiedHead,
 )
 from unrolled.models import (
+    DecoderModel,
     EncoderDecoderModel,
     Features,
     FeedforwardModel,
-    GPTModel,
     Model,
     Pairs,
     RecurrentModel,
@@ -183,11 +185,22 @@ def _(layer: MLP, call: Call) -> Iterator[Product]:
 def _(layer: Recurrent, call: Call) -> Iterator[Product]:
     of_x, of_state = _matrices(layer.cell)
     yield Product(call.n, of_x, 1 + call.x)
+    carried, read = layer.cell.state_products
+    yield Product(call.n, carried)
+    yield Product(call.n, read, 2 if call.y else 0)
+    if of_state == 0:
+        return
     if call.state:
         yield Product(call.n, of_state)
     else:  # the first step reads a constant
         yield Product(1, of_state, 1)
         yield Product(call.n - 1, of_state)
+
+
+@products.register
+def _(layer: Projected, call: Call) -> Iterator[Product]:
+    yield from products(layer.recurrent, call)
+    yield _weights(layer.output.weight, call._replace(x=True))._replace(gradients=2 if call.y else 0)
 
 
 @products.register
@@ -296,12 +309,12 @@ def _(model: TransformerModel, call: Call) -> Iterator[Product]:
 
 
 @products.register
-def _(model: GPTModel, call: Call) -> Iterator[Product]:
+def _(model: DecoderModel, call: Call) -> Iterator[Product]:
     past = 0
     if isinstance(model.inputs, Pairs):
         past = call.source + 1  # and <sep>
         yield from products(model.blocks, Call(past, x=_is_trained(model), y=False))
-    yield from products(model.blocks, Call(call.n, past=past, x=_is_trained(model)))
+    yield from products(model.blocks, Call(call.n, past=past, x=_is_trained(model), state=past > 0))
     yield from _head(model, call)
 
 
@@ -337,11 +350,11 @@ def _attention(n: int, steps: int, size: int) -> tuple[Product, Product]:
 def _matrices(cell: Cell[Any, Any]) -> tuple[int, int]:
     """Return the sizes of a cell's matrices: of those that `project` applies to x, and of the others, to the state.
 
-    Every parameter of two dimensions or more is taken for a matrix that is applied at every step. Those of x are the
-    ones to which a gradient of `project` arrives.
+    Every parameter of two dimensions or more that the cell does not declare as elementwise is taken for a matrix that
+    is applied at every step. Those of x are the ones to which a gradient of `project` arrives.
     """
     cell = copy.deepcopy(cell).requires_grad_()
-    matrices = [parameter for parameter in cell.parameters() if parameter.dim() > 1]
+    matrices = [p for name, p in cell.named_parameters() if p.dim() > 1 and name not in cell.elementwise]
     x = next(cell.parameters()).new_zeros(1, 1, cell.input_size)
     with torch.enable_grad():
         gradients = torch.autograd.grad(cell.project(x).sum(), matrices, allow_unused=True)

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from unrolled.config import BLOCKS, ModelConfig
+from unrolled.config import BLOCKS, HEADED, ModelConfig
 from unrolled.errors import ConfigError
 from unrolled.layers import Block
 from unrolled.models import Model
@@ -135,10 +135,10 @@ def _nearest(*widths: Width) -> Width:
 
 
 def _step(config: ModelConfig) -> int:
-    """Return the number of which every width is a multiple; models without attention heads accept any."""
-    if config.name not in BLOCKS:
+    """Return the number of which every width is a multiple; models without heads accept any."""
+    if config.name not in (*BLOCKS, *HEADED):
         return 1
-    return config.num_heads * (2 if config.position == "rotary" else 1)
+    return config.num_heads * (2 if config.position == "rotary" and config.name in BLOCKS else 1)
 
 
 def _inner_size(model: nn.Module) -> int | None:

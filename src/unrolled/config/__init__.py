@@ -14,12 +14,13 @@ from unrolled.config.refusals import refusal, refuse_misread_images, refuse_unus
 from unrolled.config.spelling import spelled, spelled_as_flags
 from unrolled.config.toml import chosen, from_toml, to_toml
 from unrolled.config.training import BestBy, Device, TrainingConfig, seconds
-from unrolled.config.uses import BLOCKS, EMBEDDING, Choice, unused, unused_options, used
+from unrolled.config.uses import BLOCKS, EMBEDDING, HEADED, Choice, unused, unused_options, used
 
 __all__ = [
     "BLOCKS",
     "BY_COMPARISON",
     "EMBEDDING",
+    "HEADED",
     "IMAGES",
     "MODEL",
     "MODEL_NAME",

@@ -78,6 +78,19 @@ TASK_DEFAULTS: dict[str, dict[str, Any]] = {
         "learning_rate": 1.5e-3,
     },
 }
+RESIDUAL: dict[str, dict[str, Any]] = {
+    "classify": {"num_layers": 2, "learning_rate": 1e-3},
+    "regress": {"num_layers": 2, "learning_rate": 1e-3},
+    "tag": {"bidirectional": False, "num_layers": 2, "learning_rate": 1e-3},
+    "translate": {"bidirectional": False, "num_layers": 4, "dropout": 0.1, "learning_rate": 1.5e-3},
+    "generate": {"num_layers": 4, "embedding_size": 128, "hidden_size": 128, "learning_rate": 2e-3},
+}
+"""Defaults of models of residual blocks with recurrent mixers, by task, beside GATED_BLOCKS."""
+TASK_DEFAULTS |= {
+    f"{task} {model}": {**GATED_BLOCKS, **own} | ({"num_layers": 3} if model == "hybrid" else {})
+    for task, own in RESIDUAL.items()
+    for model in ("linear_attention", "mingru", "xlstm", "mamba2", "gated_deltanet", "hybrid")
+}
 
 
 BY_COMPARISON = ("model", "updates", "epochs", "time_limit", "folds", "fold")

@@ -51,7 +51,7 @@ class ModelConfig(Section):
         ge=1,
         le=1_000,
         json_schema_extra=NO_MEMORY,
-        description="number N of attention heads (models transformer, gpt)",
+        description="number N of heads: of attention, and of cells with a state for each head",
     )
     kv_heads: int | None = Field(
         None,
@@ -103,7 +103,7 @@ class ModelConfig(Section):
     nonlinearity: Literal["tanh", "relu", "gelu", "gelu_tanh", "silu"] | None = Field(
         None,
         description="activation function of models elman (default tanh; or relu), feedforward and transformer (relu), "
-        "gpt (gelu); gelu_tanh: the approximation of gelu by tanh, as in GPT-2",
+        "gpt and residual blocks (gelu); gelu_tanh: the approximation of gelu by tanh, as in GPT-2",
     )
     forget_bias: float | None = Field(
         None,
@@ -115,7 +115,25 @@ class ModelConfig(Section):
     cell: str | None = Field(
         None,
         description="cell of the recurrent layers: of models encoder_decoder and attention any (default: gru), of "
-        "models lstm and gru also layernorm_lstm and layernorm_gru",
+        "models lstm and gru also layernorm_lstm and layernorm_gru, of model mingru also minlstm",
+    )
+    mixers: str | None = Field(
+        None,
+        description="mixers of the residual blocks of models xlstm and hybrid from the lowest to the highest, cells or "
+        'attention, one for each layer: "gated_deltanet gated_deltanet attention" (default of hybrid, repeated)',
+    )
+    convolution: int | None = Field(
+        None,
+        ge=1,
+        le=64,
+        json_schema_extra={"reason": "it is short: longer filters are what the state is for"},
+        description="steps of the short convolution before the recurrence of cells mamba2 and gated_deltanet, the "
+        "step's own included (default: 4; 1: none)",
+    )
+    negative_eigenvalues: bool = Field(
+        False,
+        description="let gated_deltanet write with a strength of up to 2 instead of 1, so that a step may change signs "
+        "(Grazzi et al. 2024)",
     )
     reverse_source: bool = Field(
         False,
@@ -135,6 +153,16 @@ class ModelConfig(Section):
     head_bias: bool = Field(
         True, description="train a bias of the logits; without it, as in GPT-2, the bias stays at its initial 0"
     )
+
+    @field_validator("mixers")
+    @classmethod
+    def _mixers_are_known(cls, mixers: str | None) -> str | None:
+        for name in [] if mixers is None else mixers.split() or [""]:
+            if name not in lineage.MIXERS:
+                raise ValueError(
+                    f'mixer "{name}" is unknown{nearest(name, lineage.MIXERS)}; mixers are {", ".join(lineage.MIXERS)}'
+                )
+        return None if mixers is None else " ".join(mixers.split())
 
     @field_validator("cell")
     @classmethod

@@ -12,7 +12,7 @@ from unrolled import lineage
 from unrolled.config.config import Config
 from unrolled.config.defaults import IMAGES, MULTI_LABEL, TASK
 
-__all__ = ["BLOCKS", "EMBEDDING", "USES", "Choice", "Condition", "unused", "unused_options", "used"]
+__all__ = ["BLOCKS", "EMBEDDING", "HEADED", "USES", "Choice", "Condition", "unused", "unused_options", "used"]
 
 Condition = Mapping[str, tuple[str, ...]]
 """Allowed values of fields of `Choice`, all of which must hold."""
@@ -56,8 +56,16 @@ ONCE = ("elman", "lstm", "gru")
 PAIRED = ("encoder_decoder", "attention")
 BLOCKS = ("transformer", "gpt")
 """Models of blocks with attention heads."""
+MIXED = ("xlstm", "hybrid")
+"""Models of residual blocks whose mixers can be chosen."""
+HEADED = ("linear_attention", "mamba2", "gated_deltanet", *MIXED)
+"""Models of residual blocks with a state for each head."""
+RESIDUAL = ("mingru", *HEADED)
+"""Models of residual blocks with recurrent mixers."""
 EMBEDDING = ("embedding_size", "embedding_std")
-LSTM_CELLS = ("lstm", "layernorm_lstm")
+LSTM_CELLS = ("lstm", "layernorm_lstm", "minlstm")
+CONVOLVED_CELLS = ("mamba2", "gated_deltanet")
+HEADED_CELLS = ("linear_attention", "mlstm", "slstm", *CONVOLVED_CELLS)
 
 
 def _tasks(*names: str) -> tuple[Condition, ...]:
@@ -96,29 +104,41 @@ USES: dict[str, tuple[Condition, ...]] = {
     ),
     "read": (
         {"task": TEXTS},
-        {"task": (IMAGES,), "model": (*ONCE, "transformer")},
+        {"task": (IMAGES,), "model": (*ONCE, "transformer", *RESIDUAL)},
     ),
     "window": ({"model": BLOCKS}, {"model": ("feedforward",), "task": ("tag", "generate")}),
-    **dict.fromkeys(("num_heads", "kv_heads", "feedforward_size", "gated"), _models(*BLOCKS)),
-    **dict.fromkeys(("norm", "normalization", "position", "residual_init"), _models(*BLOCKS)),
+    **dict.fromkeys(
+        ("feedforward_size", "gated", "norm", "normalization", "residual_init"), _models(*BLOCKS, *RESIDUAL)
+    ),
+    "position": _models(*BLOCKS),
+    "num_heads": ({"model": (*BLOCKS, *HEADED)}, {"model": PAIRED, "cell": HEADED_CELLS}),
+    "kv_heads": _models(*BLOCKS, *MIXED),
+    "mixers": _models(*MIXED),
+    "convolution": ({"model": ("mamba2", "gated_deltanet", *MIXED)}, {"model": PAIRED, "cell": CONVOLVED_CELLS}),
+    "negative_eigenvalues": ({"model": ("gated_deltanet", *MIXED)}, {"model": PAIRED, "cell": ("gated_deltanet",)}),
     "variational": (
         {"model": (*ONCE, *PAIRED)},
         {"model": ("feedforward",), "task": (*TEXTS, "tag", "generate")},
     ),
-    **dict.fromkeys(("recurrent_dropout", "zoneout", "cell"), _models(*ONCE, *PAIRED)),
-    "nonlinearity": ({"model": ("feedforward", *BLOCKS)}, {"cell": ("elman",)}),
-    "forget_bias": ({"cell": LSTM_CELLS},),
+    "cell": _models(*ONCE, *PAIRED, "mingru"),
+    **dict.fromkeys(("recurrent_dropout", "zoneout"), _models(*ONCE, *PAIRED)),
+    "nonlinearity": ({"model": ("feedforward", *BLOCKS, *RESIDUAL)}, {"cell": ("elman",)}),
+    "forget_bias": ({"cell": LSTM_CELLS}, {"model": MIXED}),
     "reverse_source": _models(*PAIRED),
     **dict.fromkeys(("score", "input_feeding"), _models("attention")),
-    "head_bias": _models("gpt"),
-    "tied": ({"model": (*PAIRED, "gpt")}, {"model": ("transformer",), "task": ("translate",)}),
+    "head_bias": _models("gpt", *RESIDUAL),
+    "tied": (
+        {"model": (*PAIRED, "gpt")},
+        {"model": RESIDUAL, "task": ("translate", "generate")},
+        {"model": ("transformer",), "task": ("translate",)},
+    ),
     # training
     "batch_tokens": _tasks(*TEXTS, "tag", "translate"),
     **dict.fromkeys(("vectors", "freeze_vectors"), _tasks(*TEXTS, "tag", "generate")),
     **dict.fromkeys(("streams", "chunk"), _tasks("generate")),
     **dict.fromkeys(("class_weights", "baseline", "temperature_scale"), _tasks("classify", IMAGES, "tag")),
     "label_smoothing": _tasks("classify", MULTI_LABEL, IMAGES, "tag", "translate", "generate"),
-    "backend": _models(*ONCE, *PAIRED),
+    "backend": _models(*ONCE, *PAIRED, *RESIDUAL),
     **dict.fromkeys(("plateau_patience", "plateau_factor"), ({"schedule": ("plateau",)},)),
 }
 """Conditions of each setting; it is used where one of them holds."""

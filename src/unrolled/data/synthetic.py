@@ -13,6 +13,11 @@ task                   input                                              answer
 `copy`                 T symbols of K, a gap, a mark, T blanks            the symbols, at the blanks   1 / K
 `reverse`              as `copy`                                          the symbols in reverse       1 / K
 `selective_copy`       T symbols of K among blanks, a mark, T blanks      the symbols, at the blanks   1 / K
+`mqar`                 T pairs of a key and one of K values, then the     the values, at the keys      1 / K
+                       keys again among blanks
+`induction`            T of K symbols and an X among them, then an X      the symbol after the first   1 / K
+`s3`                   T permutations of 3 letters                        the product at each step     1 / 6
+`a5`                   T even permutations of 5 letters                   the product at each step     1 / 60
 `adding`               T numbers in [0, 1), two of them marked            the sum of the two           1 / 6 (error)
 ====================   ================================================   ==========================   =============
 
@@ -28,7 +33,9 @@ There `adding` has digits from 0 to 9 as numbers, marked by an x, and its answer
 Sources: adding and temporal order, Hochreiter & Schmidhuber 1997 (experiments 4 and 6a; at chance the answer to adding
 is the mean, 1, with the variance of a sum of two numbers as squared error). Dyck: Suzgun et al. 2019. Associative
 recall: Ba et al. 2016. Selective copy: Gu & Dao 2023. Agreement, after Linzen, Dupoux & Goldberg 2016. Keyed majority
-is ours: the key has to be kept while the rest is counted.
+is ours: the key has to be kept while the rest is counted. Multi-query associative recall (`mqar`): Arora et al. 2023.
+Induction: Olsson et al. 2022. Words of groups: Barrington 1989, Merrill, Petty & Sabharwal 2024; those of A5 cannot be
+multiplied by circuits of constant depth, unless NC1 is TC0, and those of S3 can.
 """
 
 from __future__ import annotations
@@ -77,8 +84,8 @@ class Synthetic(ABC):
         length: T, the difficulty.
         symbols: number K of different symbols; without use for parity, keyed_majority and adding.
         seed: seed of all batches.
-        gap: number of blanks, before the mark of copy and reverse (default 0), among the symbols of selective_copy
-            (default T); no other task has one.
+        gap: number of blanks, before the mark of copy and reverse (default 0), among the symbols of selective_copy and
+            the asked keys of mqar (default T); no other task has one.
     """
 
     length: int
@@ -89,10 +96,14 @@ class Synthetic(ABC):
     def __post_init__(self) -> None:
         if self.length < self.shortest:
             raise ConfigError(f"length must be at least {self.shortest}: got {self.length}")
+        if self.length > self.most:
+            raise ConfigError(f"length must be at most {self.most:,}: got {self.length}")
         if self.symbols < 2:
             raise ConfigError(f"symbols must be at least 2: got {self.symbols}")
         if self.gap is not None and not self.has_gap:
-            raise ConfigError("gap is for copy, reverse and selective_copy; in other tasks length is the distance")
+            raise ConfigError(
+                "gap is for copy, reverse, selective_copy and mqar; in other tasks length is the distance"
+            )
         if self.gap is not None and self.gap < 0:
             raise ConfigError(f"gap must be at least 0: got {self.gap}")
 
@@ -103,6 +114,12 @@ class Synthetic(ABC):
     any_length: ClassVar[bool] = True
     """Whether ids and outputs are the same for every T."""
     shortest: ClassVar[int] = 1
+    most: ClassVar[int] = 100_000
+    """The largest length."""
+    steps: ClassVar[int] = 2
+    """Steps of a row for each unit of its length, at most; without its gap."""
+    marked: ClassVar[bool] = True
+    """Whether the answers of each step follow a mark, so that they are a target as well."""
     answer: ClassVar[str] = "once"
     """One answer after the last step ("once"), or an answer at each step ("each")."""
     features: ClassVar[int] = 0
@@ -310,6 +327,88 @@ class SelectiveCopy(Copy):
         return shown
 
 
+class MQAR(Synthetic):
+    """T pairs of a key and one of K values, then all keys again in any order, among blanks: their values. Chance:
+    accuracy 1 / K."""
+
+    answer, has_gap, marked, most, steps = "each", True, False, 256, 3
+
+    @property
+    def words(self) -> Sequence[str]:
+        """The values, the blank, and the keys, which are numbers."""
+        return [*_symbols(self.symbols), BLANK, *map(str, range(self.most))]
+
+    def _draw(self, random: np.random.Generator, B: int) -> tuple[Numbers, Numbers]:
+        T, gap = self.length, self.length if self.gap is None else self.gap
+        keys = random.permuted(np.tile(np.arange(self.most), (B, 1)), axis=1)[:, :T]
+        values = random.integers(0, self.symbols, size=(B, T))
+        pairs = np.stack([self.symbols + 1 + keys, values], axis=2).reshape(B, 2 * T)
+        order = random.permuted(np.tile(np.arange(T), (B, 1)), axis=1)
+        at = np.sort(random.permuted(np.tile(np.arange(T + gap), (B, 1)), axis=1)[:, :T], axis=1)
+        asked, answers = np.full((B, T + gap), self.symbols), np.full((B, T + gap), -1)
+        np.put_along_axis(asked, at, self.symbols + 1 + np.take_along_axis(keys, order, axis=1), axis=1)
+        np.put_along_axis(answers, at, np.take_along_axis(values, order, axis=1), axis=1)
+        inputs = FIRST + np.concatenate([pairs, asked], axis=1)
+        return inputs, np.concatenate([np.full((B, 2 * T), -1), answers], axis=1)
+
+
+class Induction(Synthetic):
+    """T of K symbols, with an X among them, then an X: the symbol after the first X. Chance: accuracy 1 / K."""
+
+    @property
+    def words(self) -> Sequence[str]:
+        """The symbols, and X."""
+        return [*_symbols(self.symbols), "X"]
+
+    def _draw(self, random: np.random.Generator, B: int) -> tuple[Numbers, Numbers]:
+        T, rows = self.length, np.arange(B)
+        symbols, at = random.integers(0, self.symbols, size=(B, T)), random.integers(0, T, size=B)
+        ids = np.full((B, T + 2), self.symbols)
+        after = np.arange(T) + (np.arange(T) >= at[:, None])  # the symbols from there on stand one step later
+        np.put_along_axis(ids, after, symbols, axis=1)
+        return FIRST + ids, symbols[rows, at]
+
+
+class S3(Synthetic):
+    """T permutations of three letters: their product at each step. Chance: accuracy 1 / 6."""
+
+    answer, has_symbols, marked, classes = "each", False, False, 6
+    letters: ClassVar[str] = "abc"
+    even: ClassVar[bool] = False
+
+    @property
+    def words(self) -> Sequence[str]:
+        """The permutations, each by the letters that take the places of a, b, c."""
+        return ["".join(self.letters[i] for i in p) for p in self._permutations()]
+
+    @property
+    def answers(self) -> Sequence[str]:
+        """The permutations."""
+        return self.words
+
+    def _permutations(self) -> list[tuple[int, ...]]:
+        every = list(itertools.permutations(range(len(self.letters))))
+        return [p for p in every if not self.even or _inversions(p) % 2 == 0]
+
+    def _draw(self, random: np.random.Generator, B: int) -> tuple[Numbers, Numbers]:
+        group = self._permutations()
+        index = {p: k for k, p in enumerate(group)}
+        # after p comes q: the letter at place i is the one that p has at place q[i]
+        table = np.array([[index[tuple(p[i] for i in q)] for q in group] for p in group])
+        words = random.integers(0, len(group), size=(B, self.length))
+        products = np.empty_like(words)
+        at = np.zeros(B, np.int64)  # the identity is the first permutation
+        for t in range(self.length):
+            products[:, t] = at = table[at, words[:, t]]
+        return FIRST + words, products
+
+
+class A5(S3):
+    """T even permutations of five letters: their product at each step. Chance: accuracy 1 / 60."""
+
+    classes, letters, even = 60, "abcde", True
+
+
 class Adding(Synthetic):
     """Sum of the two marked ones of T numbers in [0, 1): features (number, mark). Chance: squared error 1 / 6."""
 
@@ -347,6 +446,10 @@ TASKS: dict[str, type[Synthetic]] = {
     "copy": Copy,
     "reverse": Reverse,
     "selective_copy": SelectiveCopy,
+    "mqar": MQAR,
+    "induction": Induction,
+    "s3": S3,
+    "a5": A5,
     "adding": Adding,
 }
 
@@ -361,6 +464,11 @@ def _symbols(count: int) -> list[str]:
     return list(itertools.islice(names, count))
 
 
+def _inversions(p: Sequence[int]) -> int:
+    """Return the number of pairs of a permutation that are out of order."""
+    return sum(a > b for a, b in itertools.combinations(p, 2))
+
+
 def make(name: str, length: int, *, symbols: int = 8, seed: int = 0, gap: int | None = None) -> Synthetic:
     """Return the task called `name`.
 
@@ -369,7 +477,7 @@ def make(name: str, length: int, *, symbols: int = 8, seed: int = 0, gap: int | 
         length: T, the difficulty.
         symbols: number K of different symbols.
         seed: seed of all batches.
-        gap: number of blanks of copy, reverse and selective_copy; None: see Synthetic.
+        gap: number of blanks of copy, reverse, selective_copy and mqar; None: see Synthetic.
 
     Raises:
         ConfigError: the task is unknown (the message gives the nearest), or a value is out of range.

@@ -13,17 +13,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F
 
 from unrolled.data.encoding.tokenizers import BOS, PAD, Tokenizer
 from unrolled.decoding.cursor import CHUNK
 from unrolled.decoding.sampling import Generation, Sampling
 from unrolled.display import Answers, Displayed
+from unrolled.kernels.cross_entropy import cross_entropy
 from unrolled.models import Model
-from unrolled.scan import frozen
+from unrolled.scan import Precision, frozen
 from unrolled.state import State
 
-__all__ = ["Continuation", "Scored", "decode", "score_each_token", "score_tokens", "stream"]
+__all__ = ["Continuation", "Scored", "Writer", "decode", "guesses", "score_each_token", "score_tokens", "stream"]
 
 Integers = NDArray[np.integer[Any]]
 
@@ -55,6 +55,7 @@ def stream(
     *,
     length: int | None = None,
     stop: Sequence[str] = (),
+    precision: Precision | None = None,
 ) -> Iterator[str]:
     """Yield the continuation of a prompt in pieces, each as soon as it is certain.
 
@@ -63,13 +64,17 @@ def stream(
         tokenizer: ids to text.
         length: maximum number of tokens; None: without end.
         stop: the text ends before the first of these; text that may be the beginning of one is held back.
+        precision: see `scan.frozen`.
     """
-    writer = _Writer(tokenizer, length, stop)
-    with frozen(model):
+    writer = Writer(tokenizer, length, stop)
+    weights = frozen(model, precision)
+    with weights:
         generation = Generation(model, [prompt], sampling)
-        while not writer.ended:
-            if piece := writer.write(int(generation.step()[0])):
-                yield piece
+    while not writer.ended:
+        with weights:
+            token = int(generation.step()[0])
+        if piece := writer.write(token):
+            yield piece
 
 
 def decode(
@@ -82,7 +87,7 @@ def decode(
     stop: Sequence[str] = (),
 ) -> Answers[Continuation]:
     """Return the continuation of each prompt (text and ids), in order; see `stream`."""
-    writers = [_Writer(tokenizer, length, stop) for _ in prompts]
+    writers = [Writer(tokenizer, length, stop) for _ in prompts]
     texts: list[list[str]] = [[] for _ in prompts]
     active = list(range(len(prompts))) if length else []  # indices of the prompts that are still continued
     with frozen(model):
@@ -100,8 +105,16 @@ def decode(
     )
 
 
-class _Writer:
-    """Text of one continuation, written token by token. ended: "" until it ends, then the reason."""
+class Writer:
+    """Text of one continuation, written token by token.
+
+    Args:
+        tokenizer, length, stop: see `stream`.
+
+    Attributes:
+        tokens: number of tokens so far.
+        ended: "" until it ends, then the reason.
+    """
 
     def __init__(self, tokenizer: Tokenizer, length: int | None, stop: Sequence[str]) -> None:
         self.read, self.length, self.stop = tokenizer.reader(), length, tuple(stop)
@@ -170,6 +183,13 @@ def score_each_token(model: Model, ids: Integers) -> NDArray[np.float64]:
     return np.concatenate([np.zeros(0), *each])
 
 
+@torch.inference_mode()
+def guesses(model: Model, ids: Integers) -> NDArray[np.int64]:
+    """Return the most probable token at the place of each of N tokens, (N,), read as by `score_each_token`."""
+    each = [read.logits.argmax(2)[read.targets != PAD].cpu().numpy() for read in _read(model, ids, 1)]
+    return np.concatenate([np.zeros(0, np.int64), *each])
+
+
 class _Read(NamedTuple):
     """Logits of a model, and the tokens that followed."""
 
@@ -232,5 +252,5 @@ def _score(logits: Tensor, targets: Tensor) -> Scored:
 
 def _nats(logits: Tensor, targets: Tensor) -> Tensor:
     """Return −ln p of each target, (B, T); 0 where it is <pad>."""
-    nats = F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), reduction="none", ignore_index=PAD)
+    nats = cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), ignore_index=PAD)
     return nats.view(targets.shape)

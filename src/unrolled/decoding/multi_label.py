@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from unrolled.decoding.classification import Readable, outputs
@@ -16,7 +15,7 @@ from unrolled.display import Answers, Displayed
 from unrolled.models import Model
 from unrolled.strings import one_line
 
-__all__ = ["MultiLabelClassification", "label", "label_probabilities"]
+__all__ = ["MultiLabelClassification", "label", "label_probabilities", "sigmoid"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -42,7 +41,14 @@ def label_probabilities(model: Model, sequences: Readable) -> NDArray[np.float64
 
     The labels are independent: the probabilities of a sequence need not sum to 1.
     """
-    return torch.from_numpy(outputs(model, sequences)).sigmoid_().numpy()
+    return sigmoid(outputs(model, sequences))
+
+
+def sigmoid(x: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return 1 / (1 + exp(−x)) of each number; its bits do not depend on the others, as those of torch's do."""
+    small = np.exp(-np.abs(x))  # at most 1
+    values: NDArray[np.float64] = np.where(x >= 0, 1, small) / (1 + small)
+    return values
 
 
 def label(

@@ -19,13 +19,14 @@ from unrolled.decoding.cursor import Cursor
 from unrolled.decoding.finite import refuse_infinite
 from unrolled.decoding.options import SamplingOptions, check
 from unrolled.decoding.repetition import Repetition
-from unrolled.kernels.log_sum_exp import log_sum_exp
+from unrolled.kernels.cross_entropy import log_sum_exp
 from unrolled.models import Model
 from unrolled.state import State
 
-__all__ = ["GREEDY", "Generation", "Sampling"]
+__all__ = ["AHEAD", "GREEDY", "Generation", "Sampling", "choose"]
 
-AHEAD = 256  # random numbers drawn at once
+AHEAD = 256
+"""Number of random numbers that are drawn at once."""
 
 Integers = NDArray[np.integer[Any]]
 Floats = NDArray[np.float32]
@@ -124,22 +125,47 @@ class Generation:
         self.chosen = None if self.chosen is None else self.chosen[indices]
 
     def _choose(self, logits: Floats, end: bool = False) -> Integers:
-        if self.sampling.temperature == 0 and not end and self.cursor.history is None:  # greedy, without <eos>
-            return np.asarray(logits[:, len(SPECIAL) :].argmax(axis=1) + len(SPECIAL))
-        allowed = logits.copy()
         forbidden = self.cursor.forbidden(end=end)
-        if forbidden is not None:
-            np.putmask(allowed, forbidden.cpu().numpy(), -np.inf)
-        allowed[:, : len(SPECIAL)] = -np.inf
-        if end:
-            allowed[:, EOS] = logits[:, EOS]
-        if self.sampling.temperature == 0:
-            return np.asarray(allowed.argmax(axis=1))
-        if not self.drawn.shape[1]:
-            self.drawn = np.stack([generator.random(AHEAD, dtype=np.float32) for generator in self.generators])
-        u, self.drawn = self.drawn[:, :1], self.drawn[:, 1:]
-        below = self.sampling.probabilities(allowed).cumsum(axis=1)  # (B, V)
-        chosen = (below <= u * below[:, -1:]).sum(axis=1)
-        return np.asarray(
-            np.minimum(chosen, below.argmax(axis=1))
-        )  # below is nowhere above u · sum where rounding makes it the sum
+        u = None
+        if self.sampling.temperature != 0:
+            if not self.drawn.shape[1]:
+                self.drawn = np.stack([generator.random(AHEAD, dtype=np.float32) for generator in self.generators])
+            u, self.drawn = self.drawn[:, :1], self.drawn[:, 1:]
+        return choose(
+            logits, self.sampling, u, forbidden=None if forbidden is None else forbidden.cpu().numpy(), end=end
+        )
+
+
+def choose(
+    logits: Floats,
+    sampling: Sampling,
+    u: Floats | None = None,
+    *,
+    forbidden: NDArray[np.bool_] | None = None,
+    end: bool = False,
+) -> Integers:
+    """Return a token for each of B sequences, (B,); that of a sequence does not depend on the others.
+
+    Args:
+        logits: (B, V), after any penalty.
+        sampling: the rule; its seed is not used here.
+        u: random numbers in [0, 1), (B, 1); at temperature 0 none.
+        forbidden: (B, V), True for tokens that would repeat an n-gram.
+        end: whether the token may be <eos>.
+    """
+    if sampling.temperature == 0 and not end and forbidden is None:  # greedy, without <eos>
+        return np.asarray(logits[:, len(SPECIAL) :].argmax(axis=1) + len(SPECIAL))
+    allowed = logits.copy()
+    if forbidden is not None:
+        np.putmask(allowed, forbidden, -np.inf)
+    allowed[:, : len(SPECIAL)] = -np.inf
+    if end:
+        allowed[:, EOS] = logits[:, EOS]
+    if sampling.temperature == 0:
+        return np.asarray(allowed.argmax(axis=1))
+    assert u is not None, "at a temperature above 0, a random number is needed for each sequence"
+    below = sampling.probabilities(allowed).cumsum(axis=1)  # (B, V)
+    chosen = (below <= u * below[:, -1:]).sum(axis=1)
+    return np.asarray(
+        np.minimum(chosen, below.argmax(axis=1))
+    )  # below is nowhere above u · sum where rounding makes it the sum

@@ -40,9 +40,9 @@ from unrolled.decoding.options import (
 from unrolled.decoding.repetition import Repetition
 from unrolled.decoding.sampling import GREEDY, Generation, Sampling
 from unrolled.errors import ConfigError, DataError
-from unrolled.kernels.log_sum_exp import log_sum_exp
+from unrolled.kernels.cross_entropy import log_sum_exp
 from unrolled.models import Model
-from unrolled.scan import frozen
+from unrolled.scan import Precision, frozen
 from unrolled.state import State
 
 __all__ = ["Beam", "Ended", "Hypothesis", "search", "strategy_of", "stream_tokens"]
@@ -160,26 +160,35 @@ def stream_tokens(
     state: State = None,
     min_length: int = 0,
     max_length: int,
+    precision: Precision | None = None,
 ) -> Iterator[int]:
     """Yield the tokens that `search` returns for one prompt by sampling, as they are chosen, and <eos> if it is chosen.
 
-    Arguments and errors are those of `search`; errors are raised at once.
+    Arguments and errors are those of `search`; errors are raised at once. Precision: see `scan.frozen`.
     """
     _check(min_length, max_length)
     longest = min(max_length, int(_remaining(model, [prompt])[0]))
-    return _stream(model, prompt, sampling, state, min_length, longest)
+    return _stream(model, prompt, sampling, state, min_length, longest, precision)
 
 
 def _stream(
-    model: Model, prompt: Sequence[int], sampling: Sampling, state: State, min_length: int, longest: int
+    model: Model,
+    prompt: Sequence[int],
+    sampling: Sampling,
+    state: State,
+    min_length: int,
+    longest: int,
+    precision: Precision | None,
 ) -> Iterator[int]:
-    with frozen(model):
+    weights = frozen(model, precision)
+    with weights:
         generation = Generation(model, [prompt], sampling, state)
-        for step in range(longest):
+    for step in range(longest):
+        with weights:
             token = int(generation.step(end=step >= min_length)[0])
-            yield token
-            if token == EOS:
-                return
+        yield token
+        if token == EOS:
+            return
 
 
 def _check(min_length: int, max_length: int) -> None:

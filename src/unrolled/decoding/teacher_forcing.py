@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from torch.nn import functional as F
 
 from unrolled.data.encoding.batches import by_length
 from unrolled.data.encoding.pairs import PairSequences
 from unrolled.data.encoding.tokenizers import PAD
 from unrolled.decoding.generation import Scored
+from unrolled.kernels.cross_entropy import cross_entropy
 from unrolled.models import Model
 
 __all__ = ["score_targets"]
@@ -32,7 +32,7 @@ def score_targets(model: Model, pairs: PairSequences) -> Scored:
     for indices in by_length(pairs.lengths, BATCH_TOKENS):
         batch = pairs.pad(indices).to(device)
         logits, _ = model(batch.ids, model.encode(batch.source, batch.source_lengths), batch.lengths)
-        nats_each = F.cross_entropy(logits.transpose(1, 2).float(), batch.targets, reduction="none", ignore_index=PAD)
-        nats[indices] = nats_each.double().sum(dim=1).cpu()
+        nats_each = cross_entropy(logits.flatten(0, 1).float(), batch.targets.flatten(), ignore_index=PAD)
+        nats[indices] = nats_each.view(batch.targets.shape).double().sum(dim=1).cpu()
         right[indices] = ((logits.argmax(dim=2) == batch.targets) & (batch.targets != PAD)).sum(dim=1).cpu()
     return Scored(nats, right, pairs.lengths[:, 1].numpy())

@@ -17,11 +17,11 @@ from unrolled.decoding.search import Beam, Ended, Hypothesis, search, stream_tok
 from unrolled.display import Displayed
 from unrolled.errors import DataError
 from unrolled.models import Model
-from unrolled.scan import frozen
+from unrolled.scan import Precision, frozen
 from unrolled.state import State
 from unrolled.strings import one_line
 
-__all__ = ["Target", "Translation", "max_lengths", "stream", "translate"]
+__all__ = ["Target", "Translation", "encode_sources", "max_lengths", "stream", "translate"]
 
 BATCH_TOKENS = 16_384  # of the sources, padding included, times the size of the beam
 
@@ -114,7 +114,7 @@ def translate(
         ids, lengths = sources.pad(indices)
         longest = max_lengths(model, lengths, prompt, max_length)
         with frozen(model):  # the search uses what the encoder has packed
-            state = _encode(model, ids, lengths)
+            state = encode_sources(model, ids, lengths)
             prompts = [prompt] * len(indices)
             batch = search(model, prompts, strategy, state=state, min_length=min_length, max_length=longest)
         for index, hypotheses in zip(indices.tolist(), batch, strict=True):
@@ -134,15 +134,20 @@ def stream(
     prefix: str = "",
     min_length: int = 0,
     max_length: int | None = None,
+    precision: Precision | None = None,
 ) -> Iterator[str]:
-    """Yield the target of one source in pieces, its prefix first, each as soon as it is certain. See `translate`.
+    """Yield the target of one source in pieces, its prefix first, each as soon as it is certain.
+
+    See `translate`, and `scan.frozen` for the precision.
 
     Errors are raised at once.
     """
     prompt, lengths = _ids(tokenizer, prefix), torch.tensor([len(source)])
     (longest,) = max_lengths(model, lengths, prompt, max_length)
-    state = _encode(model, torch.tensor([source]), lengths)
-    tokens = stream_tokens(model, prompt, sampling, state=state, min_length=min_length, max_length=longest)
+    with frozen(model, precision):
+        state = encode_sources(model, torch.tensor([source]), lengths)
+    limits = {"min_length": min_length, "max_length": longest}
+    tokens = stream_tokens(model, prompt, sampling, state=state, **limits, precision=precision)
     read = tokenizer.reader()
     return (piece for token in chain(prompt, tokens) if (piece := read(token)))
 
@@ -178,7 +183,7 @@ def _target(tokenizer: Tokenizer, prefix: Sequence[int], hypothesis: Hypothesis)
 
 
 @torch.inference_mode()
-def _encode(model: Model, source: Tensor, lengths: Tensor) -> State:
+def encode_sources(model: Model, source: Tensor, lengths: Tensor) -> State:
     """Return the state after sources (B, S) of lengths (B,), in which a search begins."""
     device = next(model.parameters()).device
     return model.encode(source.to(device), lengths.to(device))

@@ -2,6 +2,7 @@
 
 from unrolled.inside.example import Example, Source
 from unrolled.inside.gradient import by_distance
+from unrolled.inside.intervene import Edit, Effect, intervene
 from unrolled.inside.names import NAMES, Name, find
 from unrolled.inside.observe import explain
 from unrolled.inside.torch_modules import of_module
@@ -10,6 +11,8 @@ from unrolled.inside.trace import FORMAT_VERSION, Header, Trace
 __all__ = [
     "FORMAT_VERSION",
     "NAMES",
+    "Edit",
+    "Effect",
     "Example",
     "Header",
     "Name",
@@ -18,5 +21,6 @@ __all__ = [
     "by_distance",
     "explain",
     "find",
+    "intervene",
     "of_module",
 ]

@@ -22,6 +22,7 @@ from unrolled.layers import (
     Embedding,
     General,
     Position,
+    Projected,
     Recurrent,
     SelfAttention,
 )
@@ -90,6 +91,7 @@ KINDS: dict[type[nn.Module], Kind] = {
     Position: Kind(
         lambda module, i: "transformer.", lambda module, calls, calls_of: blocks.position_tensors(module, calls)
     ),
+    Projected: Kind(lambda module, i: f"transformer.l{i}.", lambda module, calls, calls_of: {}),  # those of its block
     Block: Kind(lambda module, i: f"transformer.l{i}.", blocks.block_tensors),
     MLP: Kind(lambda module, i: "feedforward.", lambda module, calls, calls_of: feedforward.mlp_tensors(module, calls)),
 }

@@ -3,6 +3,7 @@
     LSTM    retention[t, s] = mean over units of ∏_{k=s+1..t} f_k          the fraction of c_s in c_t
     GRU     retention[t, s] = mean over units of ∏_{k=s+1..t} z_k          the fraction of h_s in h_t
     Elman   retention[t, s] = √ mean over v of ‖∏_{k=s+1..t} diag(φ′_k) W_h v‖²     v: 8 fixed vectors of length 1
+    linear attention    retention[t, s] = 1: nothing decays
     attention   retention[t, s] = the weight, mean over heads
     window      retention[t, s] = 1 if the window of step t includes step s, else 0
     bag         retention[0, s] = 1 / T of a mean; of a maximum, the fraction of units whose maximum is at step s
@@ -67,6 +68,10 @@ def _of_layer(layer: Recurrent, prefix: str, trace: Mapping[str, Tensor]) -> dic
     if cell.keeps is not None and f"{prefix}{cell.keeps}" in trace:
         gate = trace[f"{prefix}{cell.keeps}"]
         return {"retention": of_gate(gate, reverse=layer.reverse), "half_life": half_life(gate)}
+    if cell.keeps is None and not cell.feedback and f"{prefix}{cell.emits}" in trace:
+        y = trace[f"{prefix}{cell.emits}"]
+        ones = y.new_ones(len(y), len(y))
+        return {"retention": ones.triu() if layer.reverse else ones.tril()}
     if cell.State._fields == cell.feedback == (cell.emits,) and f"{prefix}from_x" in trace:
         x_gates = (trace[f"{prefix}from_x"] + trace[f"{prefix}bias"]).flatten(1)
         return {"retention": of_step(cell, x_gates, trace[f"{prefix}{cell.emits}"], reverse=layer.reverse)}

@@ -2,7 +2,8 @@
 
 Letters of the axes: T steps (in tensors of an encoder those of the source), S steps of the source, P steps that can be
 attended to, A answers, D model size, H hidden size, G gates, N heads, K size of a head, L layers, F and E sizes between
-two layers, k the number of the largest logits, C candidates of a beam search. For task regress, `value` takes the
+two layers, V size of a value, W steps and C channels of a short convolution,
+k the number of the largest logits, C candidates of a beam search. For task regress, `value` takes the
 place of `log_prob`, and its unit
 that of nats and bits.
 
@@ -34,31 +35,47 @@ class Name(NamedTuple):
 
 def _of_cell(cell: type[Cell[Any, Any]]) -> Iterator[Name]:
     """Yield the tensors of a recurrent layer, as its cell declares them."""
-    where, gates = f"recurrent layers with cell {cell.name}", cell.packed
+    where = f"recurrent layers with cell {cell.name}"
+
+    def axes_of(name: str) -> str:
+        return cell.axes.get(name, "H")
+
     own = "length of ∏ ∂h_t / ∂h_{t−1} v for unit vectors v: the direct path"
     if cell.keeps is not None:
         own = f"∏ {cell.keeps} between two steps, mean over units: the direct path"
+    elif not cell.feedback:
+        own = "1 for every earlier step: nothing decays"
     tensors = [
-        *((gate, "T H", "", meaning) for gate, meaning in cell.gate_meanings.items()),
-        *((leaf, "T H", "", f"{meaning} after the step") for leaf, meaning in cell.state_meanings.items()),
-        *((f"{leaf}0", "H", "", f"{meaning} before the first step") for leaf, meaning in cell.state_meanings.items()),
-        ("from_x", "T G H", "", f"the input's summand of each gate, W_x x; gates packed {gates}"),
-        ("from_h", "T G H", "", "the previous step's summand of each gate, W_h h"),
-        ("bias", "G H", "", "the bias of each gate, b"),
+        *((gate, f"T {axes_of(gate)}", "", meaning) for gate, meaning in cell.gate_meanings.items()),
+        *(
+            (leaf, f"T {axes_of(leaf)}", "", f"{meaning} after the step")
+            for leaf, meaning in cell.state_meanings.items()
+        ),
+        *(
+            (f"{leaf}0", axes_of(leaf), "", f"{meaning} before the first step")
+            for leaf, meaning in cell.state_meanings.items()
+        ),
         ("retention", "T T", "fraction", own),
         ("gradient", "A T", "nats", "‖∂ log_prob / ∂ h_s‖"),
     ]
-    if "n" in cell.gate_meanings:
+    if cell.terms is not Cell.terms:
+        tensors += [
+            ("from_x", "T G H", "", f"the input's summand of each gate, W_x x; gates packed {cell.packed}"),
+            ("from_h", "T G H", "", "the previous step's summand of each gate, W_h h"),
+            ("bias", "G H", "", "the bias of each gate, b"),
+        ]
+    if "n" in cell.gate_meanings and cell.feedback:
         tensors.append(("bias_n", "H", "", "the candidate's second bias, inside the reset product"))
     if cell.keeps is not None:
-        half = f"half-life of each unit: ln 2 / −mean ln {cell.keeps}"
-        tensors.append(("half_life", "H", "steps", half))
+        half = f"half-life of each unit or head: ln 2 / −mean ln {cell.keeps}"
+        tensors.append(("half_life", axes_of(cell.keeps), "steps", half))
     for name, axes, unit, meaning in tensors:
         yield Name(f"{cell.name}.l{{i}}.{name}", axes, unit, meaning, where)
 
 
 _ATTENTION = "model attention"
 _BLOCKS = "models transformer and gpt"
+_ANY_BLOCKS = "models of blocks: transformer, gpt and those with recurrent mixers"
 
 NAMES: tuple[Name, ...] = (
     # --- inputs and answers
@@ -117,14 +134,15 @@ NAMES: tuple[Name, ...] = (
     # --- blocks of a Transformer
     Name("transformer.token", "T D", "", "vector of each token, at the size of the blocks", _BLOCKS),
     Name("transformer.position", "T D", "", "vector of each position, which is added to that of the token", _BLOCKS),
-    Name("transformer.l{i}.x", "T D", "", "input of the block", _BLOCKS),
-    Name("transformer.l{i}.attention_input", "T D", "", "input of self-attention, after the norm if that is first",
-         _BLOCKS),
-    Name("transformer.l{i}.attention_output", "T D", "", "output of self-attention, which is added to x", _BLOCKS),
+    Name("transformer.l{i}.x", "T D", "", "input of the block", _ANY_BLOCKS),
+    Name("transformer.l{i}.attention_input", "T D", "",
+         "input of self-attention or of another mixer, after the norm if that is first", _ANY_BLOCKS),
+    Name("transformer.l{i}.attention_output", "T D", "",
+         "output of self-attention or of another mixer, which is added to x", _ANY_BLOCKS),
     Name("transformer.l{i}.feedforward_input", "T D", "",
-         "input of the feedforward network, after the norm if that is first", _BLOCKS),
+         "input of the feedforward network, after the norm if that is first", _ANY_BLOCKS),
     Name("transformer.l{i}.feedforward_output", "T D", "", "output of the feedforward network, which is added to x",
-         _BLOCKS),
+         _ANY_BLOCKS),
     Name("transformer.l{i}.query", "N T K", "", "query of each step, turned by a rotary position", _BLOCKS),
     Name("transformer.l{i}.key", "N P K", "",
          "key of each step, turned as the query; heads of a group share it", _BLOCKS),
@@ -132,10 +150,10 @@ NAMES: tuple[Name, ...] = (
     Name("transformer.l{i}.score", "N T P", "", "query · key / √K; −∞ where a step does not attend", _BLOCKS),
     Name("transformer.l{i}.weights", "N T P", "fraction", "softmax of the scores, over the attended steps", _BLOCKS),
     Name("transformer.l{i}.context", "N T K", "", "weighted sum of the values", _BLOCKS),
-    Name("transformer.l{i}.gradient", "A T", "nats", "‖∂ log_prob / ∂ y_s‖", _BLOCKS),
+    Name("transformer.l{i}.gradient", "A T", "nats", "‖∂ log_prob / ∂ y_s‖", _ANY_BLOCKS),
     Name("transformer.l{i}.retention", "T P", "fraction", "the weights, mean over heads", _BLOCKS),
-    Name("transformer.l{i}.inner", "T F", "", "activations of the feedforward network", _BLOCKS),
-    Name("transformer.l{i}.y", "T D", "", "output of the block", _BLOCKS),
+    Name("transformer.l{i}.inner", "T F", "", "activations of the feedforward network", _ANY_BLOCKS),
+    Name("transformer.l{i}.y", "T D", "", "output of the block", _ANY_BLOCKS),
     *(
         Name(f"transformer.l{{i}}.cross.{name}", axes, unit, f"attention to the source: {meaning}",
              "model transformer of task translate")

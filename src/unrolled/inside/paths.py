@@ -2,6 +2,7 @@
 
     a layer upwards, or a step in time within one                    1
     reading all steps at once (attention, a bag, a window)           0 more than its layer
+    a step in time within a linear cell (minGRU, gated DeltaNet, …)  0: the state is a linear function of earlier inputs
 
 Vaswani et al., "Attention is all you need", 2017, table 1, compare the maximum over all pairs; here is each pair. The
 embedding and the head are on every path and do not count.
@@ -13,13 +14,14 @@ import torch
 from torch import Tensor
 
 from unrolled.inside.example import Example
-from unrolled.layers import Bahdanau, Luong
+from unrolled.layers import Bahdanau, Luong, Recurrent
 from unrolled.models import (
     AttentionModel,
     EncoderDecoderModel,
     FeedforwardModel,
     Model,
     RecurrentModel,
+    ResidualModel,
     TransformerModel,
 )
 
@@ -50,6 +52,10 @@ def _from_input(model: Model, back: Tensor, L: int) -> Tensor:
         if model.answer == "once" and model.config.bidirectional:  # the final states of both directions are read
             return L + torch.minimum(back, back.flip(1))
         return torch.where((back >= 0) | torch.tensor(model.config.bidirectional), L + back.abs(), 0)
+    if isinstance(model, ResidualModel) and not _reads_at_once(model):
+        if model.answer == "once" and model.read != "last":
+            return torch.full_like(back, L)
+        return torch.where(back >= 0, L + back, 0)
     if isinstance(model, EncoderDecoderModel):
         return torch.where(back >= 0, L + back + _layers_above(model), 0)
     return torch.where((back >= 0) | torch.tensor(not model.causal), L, 0)
@@ -60,6 +66,10 @@ def _from_source(model: Model, steps: Tensor, S: int, L: int) -> Tensor:
     A, position = len(steps), torch.arange(S)
     if isinstance(model, TransformerModel):  # up the encoder, into the decoder's last block
         return torch.full((A, S), L + 1)
+    if isinstance(model, ResidualModel) and not _reads_at_once(
+        model
+    ):  # along the rest of the source, <sep>, the target
+        return L + (S - position) + 1 + steps.unsqueeze(1)
     if not isinstance(model, EncoderDecoderModel):  # source and target are one sequence
         return torch.full((A, S), L)
     from_end = position if model.config.reverse_source else S - 1 - position
@@ -72,6 +82,12 @@ def _from_source(model: Model, steps: Tensor, S: int, L: int) -> Tensor:
         L if isinstance(model.decoder, Bahdanau) else 1
     )  # up the encoder, then from where the context enters
     return bridge.clamp(max=attended)
+
+
+def _reads_at_once(model: ResidualModel) -> bool:
+    """Return whether some mixer reads all earlier steps in one nonlinear step: attention, or a linear cell."""
+    cells = [module.cell for module in model.modules() if isinstance(module, Recurrent)]
+    return len(cells) < len(model.mixers) or any(cell.linear for cell in cells)
 
 
 def _layers_above(model: EncoderDecoderModel) -> int:

@@ -147,7 +147,8 @@ class Trace(Mapping[str, Tensor]):
         Raises:
             CheckpointError: it cannot be written.
         """
-        tensors = {name: value.contiguous() for name, value in self._tensors.items()}
+        # clones: the output of a block is the input of the next one, and safetensors refuses shared memory
+        tensors = {name: value.contiguous().clone() for name, value in self._tensors.items()}
         metadata = {"trace": json.dumps(asdict(self.about), ensure_ascii=False), "names": json.dumps(list(tensors))}
         atomic.write_file(Path(path), safetensors.torch.save(tensors, metadata))
 

@@ -47,7 +47,14 @@ def _is_ours(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
 
 
 def write_gradients(
-    x: Tensor, weight: Tensor, dy: Tensor, dx: Tensor | None, dweight: Tensor | None, dbias: Tensor | None
+    x: Tensor,
+    weight: Tensor,
+    dy: Tensor,
+    dx: Tensor | None,
+    dweight: Tensor | None,
+    dbias: Tensor | None,
+    *,
+    add: bool = False,
 ) -> None:
     """Write the gradients of y = W x + b into memory of the caller, who can use it again.
 
@@ -56,17 +63,17 @@ def write_gradients(
         weight, dweight: (H, D).
         dy: (N, H).
         dbias: (H,).
+        add: whether to add to dweight and dbias instead of writing them.
     """
     if _is_ours(x, weight, dy) and isa() != "portable":
         assert kernels is not None
-        kernels.linear_backward(index(x.dtype), threads(), dense(x), dense(weight), dense(dy), dx, dweight, dbias)
+        kernels.linear_backward(index(x.dtype), threads(), dense(x), dense(weight), dense(dy), dx, dweight, dbias, add)
         return
     if dx is not None:
         dx.copy_(dy @ weight)
-    if dweight is not None:
-        dweight.copy_(dy.T @ x)
-    if dbias is not None:
-        dbias.copy_(dy.sum(0))
+    for total, left, right in ((dweight, dy.T, x), (dbias, dy.T, dy.new_ones(len(dy)))):
+        if total is not None:
+            total.add_(left @ right) if add else total.copy_(left @ right)
 
 
 def product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

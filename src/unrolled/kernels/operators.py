@@ -1,7 +1,7 @@
 """The scan for torch.compile: operators that call the same two functions.
 
 An operator returns tensors only, so an empty tensor stands for None. Its number of threads is that of the time of the
-call, which torch.compile cannot trace.
+call, which torch.compile cannot trace. `keep` is whether a gradient may follow, so that gates are saved.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _INPUTS = (
     "int recurrence, int isa, bool reverse, Tensor x, Tensor? lengths, Tensor weight_x, Tensor weight_h, "
     "Tensor? bias, Tensor? bias_n, Tensor? mask, Tensor h0, Tensor? c0"
 )
-torch.library.define("unrolled::scan", f"({_INPUTS}) -> (Tensor y, Tensor h, Tensor c, Tensor saved)")
+torch.library.define("unrolled::scan", f"({_INPUTS}, bool keep) -> (Tensor y, Tensor h, Tensor c, Tensor saved)")
 torch.library.define(
     "unrolled::scan_backward",
     f"({_INPUTS}, Tensor y, Tensor saved, Tensor? dy, Tensor? dh, Tensor? dc, bool need_x, bool need_weights) "
@@ -39,8 +39,8 @@ def _tensors(results: tuple[Tensor | None, ...], like: Tensor) -> tuple[Tensor, 
 
 @torch.library.impl("unrolled::scan", "CPU")
 def _forward(*arguments: Any) -> tuple[Tensor, ...]:
-    kernel, inputs, _ = _split(arguments)
-    return _tensors(forward(kernel, inputs, clean=True), inputs.x)
+    kernel, inputs, (keep,) = _split(arguments)
+    return _tensors(forward(kernel, inputs, keep=keep, clean=True), inputs.x)
 
 
 @torch.library.impl("unrolled::scan_backward", "CPU")
@@ -62,11 +62,11 @@ def _backward(*arguments: Any) -> tuple[Tensor, ...]:
 
 @torch.library.register_fake("unrolled::scan")  # type: ignore[untyped-decorator]
 def _forward_shapes(*arguments: Any) -> tuple[Tensor, ...]:
-    kernel, inputs, _ = _split(arguments)
+    kernel, inputs, (keep,) = _split(arguments)
     x, h0, c0 = inputs.x, inputs.h0, inputs.c0
     B, T, _ = x.shape
     H = h0.shape[1]
-    numbers = 5 if c0 is not None else 4 if kernel.recurrence == Recurrence.GRU else 0
+    numbers = (5 if c0 is not None else 4 if kernel.recurrence == Recurrence.GRU else 0) if keep else 0
     return (
         x.new_empty(B, T, H),
         x.new_empty(B, H),
@@ -85,16 +85,16 @@ def _backward_shapes(*arguments: Any) -> tuple[Tensor, ...]:
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
     ctx.kernel = inputs[:3]
-    ctx.save_for_backward(*inputs[3:], output[0], output[3])
+    ctx.save_for_backward(*inputs[3:12], output[0], output[3])
 
 
 def _differentiate(ctx: Any, dy: Tensor | None, dh: Tensor | None, dc: Tensor | None, _: Any) -> tuple[Any, ...]:
     *inputs, y, saved = ctx.saved_tensors
-    needed = ctx.needs_input_grad[3:]
+    needed = ctx.needs_input_grad[3:12]
     gradients = torch.ops.unrolled.scan_backward(
         *ctx.kernel, *inputs, y, saved, dy, dh, dc, needed[0], any(needed[2:6])
     )
-    return (None,) * 3 + by_input(gradients, needed)
+    return (None,) * 3 + by_input(gradients, needed) + (None,)
 
 
 def _refuse(ctx: Any, *gradients: Any) -> None:

@@ -5,13 +5,13 @@ operator (`torch.ops.unrolled.scan`, see operators.py). Gradients that are to be
 transformed, and those of a mask, are computed from the definition in torch's operations.
 
 float64 is computed by the portable kernels, to check gradients. bfloat16 weights and inputs are for calls
-without gradients: sums, gates and states stay in float32, and so does the returned state.
+without gradients: sums, gates and states stay in float32, and so does the returned state. In training with bfloat16
+products (`run(…, bfloat16=True)`) all tensors are float32, and operands are rounded where they enter a product.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
 import torch
@@ -32,6 +32,7 @@ __all__ = [
     "by_input",
     "can_run",
     "define",
+    "definition",
     "forward",
     "run",
 ]
@@ -113,6 +114,11 @@ def define(function: Callable[[Kernel, Inputs], Result]) -> Callable[[Kernel, In
     return function
 
 
+def definition(kernel: Kernel, inputs: Inputs) -> Result:
+    """Return the result of a call by its definition, in torch's operations."""
+    return _definition(kernel, inputs)
+
+
 class Gradients(NamedTuple):
     """The gradients of one call; None where one is not requested or its input does not exist."""
 
@@ -143,6 +149,8 @@ def run(
     mask: Tensor | None,
     h0: Tensor,
     c0: Tensor | None,
+    *,
+    bfloat16: bool = False,
 ) -> Result:
     """Run a recurrence over x, in a call for which `can_run` holds.
 
@@ -153,6 +161,8 @@ def run(
         lengths: (B,) or None.
         mask: (B, H) or None.
         h0, c0: (B, H), c0 of the LSTM alone.
+        bfloat16: round the operands of products to bfloat16, forward and backward; all tensors are float32. Where the
+            processor or the instruction set does not multiply bfloat16, nothing is rounded.
 
     Returns:
         y (B, T, H), h (B, H), and c (B, H) of the LSTM.
@@ -163,13 +173,19 @@ def run(
     if weights.weight_x.dtype is torch.bfloat16:
         return _bfloat16(weights.recurrence, reverse, inputs)
     if torch.compiler.is_compiling():
-        y, h, c, _ = torch.ops.unrolled.scan(weights.recurrence, index(x.dtype), reverse, *inputs)
+        y, h, c, _ = torch.ops.unrolled.scan(weights.recurrence, index(x.dtype), reverse, *inputs, _learns(inputs))
         return y, h, None if c0 is None else c
     kernel = Kernel(weights.recurrence, index(x.dtype), threads(), reverse)
-    if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in inputs):
-        return _Scan.apply(*kernel, *inputs)  # type: ignore[no-untyped-call, no-any-return]
-    y, h, c, _ = forward(kernel, inputs, keep=False)
+    bfloat16 = bfloat16 and x.dtype is torch.float32 and multiplies_bfloat16()
+    if _learns(inputs):
+        return _Scan.apply(kernel, bfloat16, *inputs)  # type: ignore[no-untyped-call, no-any-return]
+    y, h, c, _ = forward(kernel, inputs, keep=False, bfloat16=bfloat16)
     return y, h, c
+
+
+def _learns(inputs: Inputs) -> bool:
+    """Return True if a gradient may be requested."""
+    return torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in inputs)
 
 
 def _bfloat16(recurrence: int, reverse: bool, inputs: Inputs) -> Result:
@@ -196,13 +212,14 @@ def _aligned_pairs(tensor: Tensor) -> Tensor:
 
 
 def forward(
-    kernel: Kernel, inputs: Inputs, *, keep: bool = True, clean: bool = False
+    kernel: Kernel, inputs: Inputs, *, keep: bool = True, clean: bool = False, bfloat16: bool = False
 ) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
     """Return y, h, c (LSTM) and, with `keep`, the gates that backward needs (LSTM, GRU).
 
     Args:
         clean: for an operator, whose results have fixed values and layouts: fill the gates of padded steps with zeros
             instead of leaving them unwritten, and return y in C order whatever the layout of x.
+        bfloat16: see `run`.
     """
     assert kernels is not None
     (B, T, _), x, h0 = inputs.x.shape, inputs.x, inputs.h0
@@ -212,8 +229,13 @@ def forward(
     h = h0.new_empty(B, H)
     c = None if inputs.c0 is None else h0.new_empty(B, H)
     numbers = (4 if kernel.recurrence == Recurrence.GRU else 5 if c is not None else 0) if keep else 0
-    saved = (x.new_zeros if clean else x.new_empty)(T, B, numbers * H) if numbers else None
-    kernels.forward(*kernel, *inputs.dense(), y, h, c, saved)
+    filled = clean and inputs.lengths is not None
+    saved = (x.new_zeros if filled else x.new_empty)(T, B, numbers * H) if numbers else None
+    inputs = inputs.dense()
+    if bfloat16:
+        narrow = {name: _aligned_pairs(getattr(inputs, name).bfloat16()) for name in ("x", "weight_x", "weight_h")}
+        inputs = inputs._replace(**narrow)
+    kernels.forward(*kernel, *inputs, y, h, c, saved)
     return y, h, c, saved
 
 
@@ -228,33 +250,36 @@ def backward(
     *,
     need_x: bool,
     need_weights: bool,
+    need_states: bool = True,
+    bfloat16: bool = False,
 ) -> Gradients:
     """Return the gradients of a call.
 
     Args:
         y, saved: from `forward`. dy (B, T, H), dh, dc (B, H): gradients of its outputs; None is zero.
-        need_x, need_weights: whether these gradients are requested.
+        need_x, need_weights, need_states: whether these gradients are requested.
+        bfloat16: see `run`.
     """
     assert kernels is not None
     inputs = inputs.dense()
     x, weights, states = inputs.x, inputs[2:6], inputs[7:9]
     dx = torch.empty_like(x) if need_x else None  # in the layout of x
     dweights = [x.new_empty(w.shape) if need_weights and w is not None else None for w in weights]
-    dstates = [None if state is None else x.new_empty(state.shape) for state in states]
+    dstates = [x.new_empty(state.shape) if need_states and state is not None else None for state in states]
     gradients = Gradients(dx, *dweights, *dstates)
     dy = None if dy is None else rows(dy)
-    kernels.backward(*kernel, *inputs, y, saved, dy, dense(dh), dense(dc), *gradients)
+    kernels.backward(*kernel, *inputs, y, saved, dy, dense(dh), dense(dc), *gradients, bfloat16)
     return gradients
 
 
 class _Scan(torch.autograd.Function):
-    """The autograd node of a scan: Kernel and Inputs, flat -> y, h, c."""
+    """The autograd node of a scan: Kernel, whether products are of bfloat16, and the tensors of Inputs -> y, h, c."""
 
     @staticmethod
-    def forward(ctx: Any, *arguments: Any) -> tuple[Tensor, Tensor, Tensor | None]:
-        kernel, inputs = Kernel(*arguments[:4]), Inputs(*arguments[4:])
-        y, h, c, saved = forward(kernel, inputs)
-        ctx.kernel = kernel
+    def forward(ctx: Any, kernel: Kernel, bfloat16: bool, *tensors: Any) -> tuple[Tensor, Tensor, Tensor | None]:
+        inputs = Inputs(*tensors)
+        y, h, c, saved = forward(kernel, inputs, bfloat16=bfloat16)
+        ctx.kernel, ctx.bfloat16 = kernel, bfloat16
         ctx.save_for_backward(*inputs, y, saved)
         ctx.set_materialize_grads(False)
         return y, h, c
@@ -262,19 +287,17 @@ class _Scan(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, dy: Tensor | None, dh: Tensor | None, dc: Tensor | None) -> tuple[Any, ...]:
         *inputs, y, saved = ctx.saved_tensors
-        needed = ctx.needs_input_grad[4:]
+        needed = ctx.needs_input_grad[2:]
         if torch.is_grad_enabled() or Inputs(*needed).mask or not eager(dy, dh, dc):
-            definition = partial(_define, ctx.kernel)
-            return (None,) * 4 + gradients_of(definition, inputs, needed, (dy, dh, dc))
+            return (None,) * 2 + gradients_of(
+                lambda *tensors: _definition(ctx.kernel, Inputs(*tensors)), inputs, needed, (dy, dh, dc)
+            )
         gradients = backward(
-            ctx.kernel, Inputs(*inputs), y, saved, dy, dh, dc, need_x=needed[0], need_weights=any(needed[2:6])
-        )
-        return (None,) * 4 + by_input(gradients, needed)
-
-
-def _define(kernel: Kernel, *inputs: Tensor | None) -> Result:
-    """Return the result of a call by its definition."""
-    return _definition(kernel, Inputs(*inputs))  # type: ignore[arg-type]
+            ctx.kernel, Inputs(*inputs), y, saved, dy, dh, dc,
+            need_x=needed[0], need_weights=any(needed[2:6]), need_states=any(needed[7:9]),
+            bfloat16=ctx.bfloat16,
+        )  # fmt: skip
+        return (None,) * 2 + by_input(gradients, needed)
 
 
 def by_input(gradients: tuple[Any, ...], needed: tuple[bool, ...]) -> tuple[Any, ...]:

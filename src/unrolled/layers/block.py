@@ -34,6 +34,7 @@ from unrolled.layers.dropout import Dropout
 from unrolled.layers.layer import Layer
 from unrolled.layers.mlp import PHI, Linear
 from unrolled.layers.position import Position
+from unrolled.layers.projected import Projected
 from unrolled.state import State
 
 __all__ = ["Block", "Blocks", "BlocksState", "Feedforward", "Gated", "Norm"]
@@ -155,10 +156,11 @@ class Block(Layer):
         return _masked(x, lengths), after
 
     def scale_residuals(self, factor: float) -> None:
-        """Multiply the weights of the linear layers whose outputs are added to x; a recurrent mixer has none."""
-        attentions = [layer for layer in (self.mixer, self.cross) if isinstance(layer, (SelfAttention, CrossAttention))]
+        """Multiply the weights of the linear layers whose outputs are added to x; a mixer without one has none."""
+        with_output = (SelfAttention, CrossAttention, Projected)
+        mixers = [layer for layer in (self.mixer, self.cross) if isinstance(layer, with_output)]
         with torch.no_grad():
-            for linear in (*(attention.output for attention in attentions), self.feedforward[-1]):
+            for linear in (*(mixer.output for mixer in mixers), self.feedforward[-1]):
                 linear.get_parameter("weight").mul_(factor)
 
     def summary(self, state: State) -> Tensor:

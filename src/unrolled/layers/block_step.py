@@ -7,7 +7,7 @@ the modules inside, by hooks or a forward of their own. Both return the same kin
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from itertools import repeat
 from operator import attrgetter, is_
@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from torch.nn.modules.module import _has_any_global_hook
 
 from unrolled.kernels import freeze
-from unrolled.kernels.freeze import FrozenLinear, Packable
 from unrolled.kernels.native import dense, index, kernels, threads
+from unrolled.kernels.packed import Frozen, FrozenLinear, Key, Packable
 from unrolled.layers.attention import CrossAttention, SelfAttention
 from unrolled.layers.cache import AttentionState, Buffer
 from unrolled.layers.dropout import Dropout
@@ -43,9 +43,9 @@ class StackWeights:
     def __init__(self, stack: Blocks) -> None:
         self.stack, self.modules = stack, tuple(freeze.modules_of(stack))
 
-    def pack(self, parameters: dict[str, Tensor]) -> FrozenBlocks:
-        """Return the packed stack; see `freeze.Packable`."""
-        return FrozenBlocks(self.stack, self.modules, parameters)
+    def pack(self, parameters: dict[str, Tensor], packed: Mapping[Key, Frozen]) -> FrozenBlocks:
+        """Return the packed stack; see `packed.Weights`."""
+        return FrozenBlocks(self.stack, self.modules, parameters, packed)
 
 
 def packable(stack: Blocks) -> Iterator[Packable]:
@@ -106,17 +106,26 @@ def _is_plain(module: nn.Module) -> bool:
     return type(module) in _known() and all(p is None or type(p) is nn.Parameter for p in parameters)
 
 
-class FrozenBlocks(freeze.Frozen):
+class FrozenBlocks(Frozen):
     """A stack of blocks whose steps are computed in one call.
 
     Args:
         stack: the blocks.
         modules: all modules inside.
         parameters: all their parameters, by name.
+        packed: the packed weights of the linear layers, in float32 or int8.
     """
 
-    def __init__(self, stack: Blocks, modules: tuple[nn.Module, ...], parameters: dict[str, Tensor]) -> None:
+    def __init__(
+        self,
+        stack: Blocks,
+        modules: tuple[nn.Module, ...],
+        parameters: dict[str, Tensor],
+        packed: Mapping[Key, Frozen],
+    ) -> None:
         super().__init__(parameters)
+        keys = ((id(module), "weight") for module in modules)
+        self.layers = {key: packed[key] for key in keys if key in packed}
         self.stack, self.position, self.modules = stack, stack.position, modules
         first: Any = stack.blocks[0]
         self.rotary: Rotary | None = first.mixer.rotary
@@ -138,11 +147,14 @@ class FrozenBlocks(freeze.Frozen):
         parameters, names, values = self.places
         return all(map(is_, map(dict.get, parameters, names), values))
 
+    def agrees_with(self, packed: Mapping[Key, Frozen]) -> bool:
+        """Return True if no linear layer inside is packed otherwise in `packed`; see Frozen."""
+        return all(packed.get(key, layer) is layer for key, layer in self.layers.items())
+
     def computes(self, x: Tensor, state: State) -> bool:
         """Return True if the kernels compute the next step x (B, 1, D) from this state."""
         return not (
-            self.int8  # its linear layers have int8 weights, which the layers compute
-            or any(self.hooks)
+            any(self.hooks)
             or any(map(_training, self.dropouts))
             or any(map(dict.__contains__, self.attributes, repeat("forward")))
             or _has_any_global_hook()  # type: ignore[no-untyped-call]
@@ -173,7 +185,7 @@ class FrozenBlocks(freeze.Frozen):
         """
         self.refuse_changed()
         if self.packed is None:
-            self.packed = _packed(self.stack)
+            self.packed = _packed(self.stack, self.layers)
         steps: Tensor = state.steps
         P = state.blocks[0].key.shape[2]  # the longest sequence has at most so many steps
         buffers = [Buffer.of(each, P + 1) for each in state.blocks]
@@ -198,18 +210,18 @@ class FrozenBlocks(freeze.Frozen):
         return None if self.rotary is None else self.rotary.table_of(P + 1, x)
 
 
-def _packed(stack: Blocks) -> Any:
-    """Return the kernels' blocks; the linear layers inside are packed by the same block of `frozen`."""
+def _packed(stack: Blocks, layers: Mapping[Key, Frozen]) -> Any:
+    """Return the kernels' blocks, of the packed linear layers."""
     assert kernels is not None
     packed = kernels.FrozenBlocks(index(torch.float32), stack.output_size)
     for block in stack.blocks:
-        _add(packed, block)  # type: ignore[arg-type]
+        _add(packed, block, layers)  # type: ignore[arg-type]
     if not isinstance(stack.norm, nn.Identity):
         packed.set_norm(_norm(stack.norm))
     return packed
 
 
-def _add(packed: Any, block: Block) -> None:
+def _add(packed: Any, block: Block, layers: Mapping[Key, Frozen]) -> None:
     mixer: Any = block.mixer
     cross: Any = block.cross
     phi = _phi_of(block.feedforward[1])
@@ -221,17 +233,17 @@ def _add(packed: Any, block: Block) -> None:
         phi[1],
         phi[0],
         [_norm(norm) for norm in block.norms],
-        _linear(mixer.project),
-        _linear(mixer.output),
-        _linear(block.feedforward[0]),
-        _linear(block.feedforward[3]),
-        None if cross is None else _linear(cross.query),
-        None if cross is None else _linear(cross.output),
+        _linear(mixer.project, layers),
+        _linear(mixer.output, layers),
+        _linear(block.feedforward[0], layers),
+        _linear(block.feedforward[3], layers),
+        None if cross is None else _linear(cross.query, layers),
+        None if cross is None else _linear(cross.output, layers),
     )
 
 
-def _linear(layer: nn.Module) -> Any:
-    packed = freeze.packed_weights(layer, "weight")
+def _linear(layer: nn.Module, layers: Mapping[Key, Frozen]) -> Any:
+    packed = layers[id(layer), "weight"]
     assert isinstance(packed, FrozenLinear)
     return packed.packed
 

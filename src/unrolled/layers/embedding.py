@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from unrolled import shapes
 from unrolled.eager import readable
 from unrolled.errors import ShapeError
+from unrolled.kernels import freeze
 
 __all__ = ["PAD", "Embedding"]
 
@@ -55,3 +56,6 @@ class Embedding(nn.Embedding):
                 wrong = lowest if lowest < 0 else highest
                 raise ShapeError(f"ids must lie between 0 and {self.num_embeddings - 1}: got {wrong}")
         return super().forward(ids)
+
+
+freeze.TABLES.add(Embedding)

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from unrolled.errors import ConfigError
 from unrolled.kernels import freeze
-from unrolled.kernels.freeze import Packable
 from unrolled.kernels.linear import LinearWeights, linear
+from unrolled.kernels.packed import Packable
 from unrolled.layers.dropout import Dropout
 
 __all__ = ["MLP", "Head", "Linear", "TiedHead"]

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from unrolled.eager import eager
 from unrolled.errors import ConfigError, ShapeError
+from unrolled.kernels import freeze
 
 __all__ = ["Position", "Rotary"]
 
@@ -167,3 +168,6 @@ def encoded(positions: Tensor, size: int) -> Tensor:
     rates = 10_000 ** (torch.arange(0, size, 2, dtype=torch.float64, device=positions.device) / size)
     angle = positions.to(torch.float64).unsqueeze(-1) / rates
     return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(-2)[..., :size]
+
+
+freeze.TABLES.add(Position)

@@ -45,7 +45,7 @@ class Recurrent(Layer):
         backend: str = "auto",
     ) -> None:
         super().__init__(cell.input_size, cell.output_size, causal=not reverse)
-        if recurrent_dropout and not cell.feedback:
+        if recurrent_dropout and not cell.masked:
             raise ConfigError(f"{type(cell).__name__} feeds nothing back into its gates: remove recurrent_dropout")
         if not 0 <= zoneout < 1:
             raise ConfigError(f"zoneout must be at least 0 and below 1: got {zoneout}")

@@ -12,7 +12,7 @@ Decoding, evaluation and the laws use only this interface.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -22,6 +22,9 @@ from unrolled import shapes
 from unrolled.config import EMBEDDING, IMAGES, Choice, ModelConfig, refusal, unused_options
 from unrolled.eager import readable
 from unrolled.errors import ConfigError, ShapeError
+from unrolled.kernels import freeze
+from unrolled.kernels.linear import LinearWeights
+from unrolled.kernels.packed import Packable
 from unrolled.layers import Dropout, Embedding, Head, TiedHead
 from unrolled.state import State
 
@@ -162,8 +165,18 @@ class Model(nn.Module):
     def logits(self, y: Tensor) -> Tensor:
         """Return the logits of the head for `outputs`: (…, size) -> (…, V)."""
         head = self.head
-        logits: Tensor = head(y, self.embedding.weight) if isinstance(head, TiedHead) else head(y)  # type: ignore
+        if isinstance(head, TiedHead):
+            packed = freeze.linear_of(self, y, "head")
+            if packed is not None:
+                return packed.run(head.project(y))
+            logits: Tensor = head(y, self.embedding.weight)  # type: ignore[union-attr]
+        else:
+            logits = head(y)  # type: ignore[operator]
         return logits
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        freeze.OWNERS[cls] = _tied_product
 
     def last_product(self, y: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         """Return x (…, D), W (V, D) and b (V,), or None, with `logits(y)` = W x + b."""
@@ -202,6 +215,15 @@ class Model(nn.Module):
         if self.answer == "each":
             return ("tag", "generate")
         return (IMAGES,) if isinstance(self.inputs, Features) else ("classify",)
+
+
+def _tied_product(model: Model) -> Iterator[Packable]:
+    """Yield the last product of a tied head, for `scan.frozen`."""
+    head, embedding = model._modules.get("head"), model._modules.get("embedding")
+    if type(head) is TiedHead and type(embedding) is Embedding:
+        parameters: dict[str, Tensor] = {"embedding.weight": embedding.weight, "head.bias": head.bias}
+        if all(type(p) is nn.Parameter for p in parameters.values()):
+            yield Packable("head", LinearWeights(*parameters.values()), parameters)
 
 
 def source_lengths(source: Tensor, lengths: Tensor | None) -> Tensor:

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from unrolled.kernels.freeze import Packable
 from unrolled.kernels.native import Recurrence
+from unrolled.kernels.packed import Packable
 from unrolled.nn.scripting import Twin, call_module
 from unrolled.nn.weights import GATES, available, have_shapes, packable, scan, takes
 

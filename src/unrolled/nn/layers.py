@@ -11,10 +11,13 @@ from torch import Tensor, fx, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
+from unrolled.eager import in_memory
 from unrolled.errors import ConfigError
-from unrolled.kernels.freeze import Packable
+from unrolled.kernels import freeze, layer
+from unrolled.kernels.layer import Layer
 from unrolled.kernels.native import Recurrence
-from unrolled.nn.scripting import Twin, call_module
+from unrolled.kernels.packed import Packable
+from unrolled.nn.scripting import Twin, call_module, compiles_frames, untraced
 from unrolled.nn.weights import GATES, available, have_shapes, in_our_form, packable, scan, takes
 from unrolled.scan import scan as scan_cell
 from unrolled.scan.fused import cell_of
@@ -98,13 +101,20 @@ class _Layers(Twin, nn.RNNBase):
         """
         if isinstance(input, fx.Proxy):
             return call_module(self, super().forward, input, hx)
+        if not torch.compiler.is_compiling() and compiles_frames():
+            return untraced(type(self)._run_forward)(self, input, hx)
+        return self._run_forward(input, hx)
+
+    def _run_forward(self, input: Any, hx: Any) -> Any:
+        """Return the result of forward, by the first of three ways that can: a plain call, our kernels, torch."""
         self._update_weights()
+        if (plain := self._plain(input, hx)) is not None:
+            y, h, c = plain
+            return y, h if c is None else (h, c)
         if not self._can_run(input, hx):
             return super().forward(input, hx)
         form = self._form(input, hx)
         y, after = self._run(form, self._fused)
-        if y.requires_grad and not self.bidirectional and not torch.compiler.is_compiling():
-            y = y.clone()  # the scan has saved y for its backward pass; torch's output may be changed in place
         return form.out(y), self._paired([form.out_state(state) for state in after])
 
     def states(self, input: Any, hx: Any = None) -> list[Any]:
@@ -150,6 +160,32 @@ class _Layers(Twin, nn.RNNBase):
         """Yield the recurrence of each layer and direction, for `frozen`."""
         for names in () if self.proj_size else self._all_weights:
             yield from packable(self, self.modes.get(self.mode), names)
+
+    def _plain(self, x: Any, hx: Any) -> tuple[Tensor, Tensor, Tensor | None] | None:
+        """Return y, h and c of a plain call, for which a step of a small layer is fast: None if it is not one.
+
+        It is one of a single layer and direction, on a whole batch in float32, whose weights are not frozen.
+        """
+        if self.num_layers != 1 or self.bidirectional or self.proj_size or self.mode not in self.modes:
+            return None
+        if torch.compiler.is_compiling() or not available():
+            return None
+        states = (None, None) if hx is None else hx if self.mode == "LSTM" else (hx, None)
+        if type(states) is not tuple or len(states) != 2 or not in_memory(x, *states):
+            return None
+        weights = self._flat_weights
+        if len(weights) != (4 if self.bias else 2):
+            return None
+        for weight in weights:
+            if type(weight) is not nn.Parameter or weight.is_neg():
+                return None
+        tensors = Layer.of(x, weights, *states)
+        recurrence, time_first = self.modes[self.mode], not self.batch_first
+        if not layer.fits(recurrence, self.input_size, self.hidden_size, tensors, time_first=time_first):
+            return None
+        if freeze.of(self, "weight_hh_l0") is not None:
+            return None
+        return layer.run(recurrence, False, None, tensors, time_first=time_first)
 
     def _can_run(self, input: Any, hx: Any) -> bool:
         """Return True if our kernels compute this call; every other call is torch's, and so are its errors."""
@@ -235,15 +271,15 @@ class _Layers(Twin, nn.RNNBase):
         shape = (self.num_layers * directions, x.shape[0], self.hidden_size)
         states = form.states or (x.new_zeros(shape),) * leaves
         finals: list[list[Tensor]] = [[] for _ in states]
-        for layer in range(self.num_layers):
+        for level in range(self.num_layers):
             ys = []
-            for index in range(layer * directions, (layer + 1) * directions):
+            for index in range(level * directions, (level + 1) * directions):
                 y, after = run(index, x, form.lengths, [state[index] for state in states])
                 ys.append(y)
                 for final, leaf in zip(finals, after, strict=True):
                     final.append(leaf)
             x = torch.cat(ys, dim=2) if directions == 2 else ys[0]
-            if self.dropout and layer + 1 < self.num_layers:
+            if self.dropout and level + 1 < self.num_layers:
                 x = F.dropout(x, self.dropout, self.training)
         return x, [torch.stack(final) for final in finals]
 

@@ -1,8 +1,4 @@
-"""The weights of torch's recurrent modules in the form that our kernels and cells take.
-
-torch has two biases for each gate. Ours is their sum, except for the GRU's candidate, whose second bias is inside the
-reset product.
-"""
+"""The weights of torch's recurrent modules: their shapes, and the calls of our kernels with them."""
 
 from __future__ import annotations
 
@@ -12,28 +8,15 @@ import torch
 from torch import Tensor, nn
 
 from unrolled.eager import in_memory
-from unrolled.kernels import freeze
+from unrolled.kernels import freeze, layer
 from unrolled.kernels import scan as recurrences
-from unrolled.kernels.freeze import Packable
+from unrolled.kernels.layer import Layer, in_our_form
 from unrolled.kernels.native import Recurrence, compiled
-from unrolled.kernels.scan import CellWeights
+from unrolled.kernels.packed import Packable
 
 __all__ = ["GATES", "available", "have_shapes", "in_our_form", "packable", "scan", "takes"]
 
 GATES = {Recurrence.ELMAN: 1, Recurrence.ELMAN_RELU: 1, Recurrence.GRU: 3, Recurrence.LSTM: 4}
-
-
-def in_our_form(recurrence: int, weights: Sequence[Tensor]) -> CellWeights:
-    """Return torch's weight_ih, weight_hh and, if there are biases, bias_ih and bias_hh in our form."""
-    weight_ih, weight_hh, *biases = weights
-    if not biases:
-        return CellWeights(recurrence, weight_ih, weight_hh, None, None)
-    bias_ih, bias_hh = biases
-    if recurrence != Recurrence.GRU:
-        return CellWeights(recurrence, weight_ih, weight_hh, bias_ih + bias_hh, None)
-    H = bias_ih.shape[0] // 3
-    bias = torch.cat([bias_ih[: 2 * H] + bias_hh[: 2 * H], bias_ih[2 * H :]])
-    return CellWeights(recurrence, weight_ih, weight_hh, bias, bias_hh[2 * H :])
 
 
 def packable(module: nn.Module, recurrence: int | None, names: Sequence[str]) -> Iterator[Packable]:
@@ -103,6 +86,9 @@ def scan(
     h0, c0 = initial[0], initial[1] if len(initial) == 2 else None
     if (packed := freeze.of(module, name, (x, *initial))) is not None:
         y, h, c = packed.run(reverse, x, lengths, None, h0, c0)
+    elif x.dtype is torch.float32 and not torch.compiler.is_compiling():
+        real = lengths if lengths is None else lengths.long()
+        y, h, c = layer.run(recurrence, reverse, real, Layer.of(x, weights, h0, c0))
     else:
         y, h, c = recurrences.run(in_our_form(recurrence, weights), reverse, x, lengths, None, h0, c0)
     return y, tuple(s.to(x.dtype) for s in ((h,) if c is None else (h, c)))  # bfloat16's state is float32

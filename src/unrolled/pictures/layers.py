@@ -21,7 +21,7 @@ def _drawn(cell: type[Cell[Any, Any]]) -> tuple[str, ...]:
     """Return the tensors of a layer over time: the last leaf of the state first, then the gate that keeps it."""
     memory, *others = reversed(cell.State._fields)
     gates = sorted(cell.gate_meanings, key=lambda gate: gate != cell.keeps)
-    return (memory, *gates, *others)
+    return (memory, *(name for name in (*gates, *others) if " " not in cell.axes.get(name, "H")))
 
 
 TENSORS = {name: _drawn(cell) for name, cell in CELLS.items()}
@@ -50,9 +50,9 @@ def recurrent(trace: Trace) -> list[Layer]:
     """Return the recurrent layers, in the order of the trace."""
     layers = []
     for name in trace:
-        match = re.fullmatch(rf"((?:(encoder|decoder)\.)?({'|'.join(CELLS)})\.l\d+(?:\.reverse)?)\.h", name)
-        if match:
-            layer, part, cell = match.groups()
+        match = re.fullmatch(rf"((?:(encoder|decoder)\.)?({'|'.join(CELLS)})\.l\d+(?:\.reverse)?)\.(\w+)", name)
+        if match and match[4] == CELLS[match[3]].emits:
+            layer, part, cell, _ = match.groups()
             about = trace.about
             tokens = about.source if part == "encoder" else about.tokens
             steps = len(trace[name])

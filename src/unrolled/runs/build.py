@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from typing import cast
+from typing import Any, cast
 
 from unrolled import lineage
 from unrolled.config import ModelConfig
@@ -24,5 +24,9 @@ def build(name: str, inputs: Inputs, num_outputs: int, config: ModelConfig, *, a
     """
     architecture = lineage.architecture(name)
     module, _, kind = architecture.path.partition(":")
-    options = {"cells": architecture.cells} if architecture.cells else {}
+    options: dict[str, Any] = {}
+    if architecture.mixers:
+        options = {"name": name, "mixers": architecture.mixers, "cells": architecture.cells}
+    elif architecture.cells:
+        options = {"cells": architecture.cells}
     return cast(Model, getattr(importlib.import_module(module), kind)(inputs, num_outputs, config, answer, **options))

@@ -51,9 +51,12 @@ class Classifier(Run):
 
     def class_scores(self, inputs: Any, classes: NDArray[np.int64], names: Iterable[str]) -> ByExample:
         """Return the score of each of N texts or images with true classes (N,), and names."""
-        sequences = self.sequences(inputs)
-        answers = self._unscaled(inputs, sequences).argmax(axis=1)
-        return score_classes(self.labels, classes, answers, sequences.lengths.numpy(), names)
+        lengths = self.sequences(inputs).lengths.numpy()
+        return score_classes(self.labels, classes, self.class_answers(inputs), lengths, names)
+
+    def class_answers(self, inputs: Any) -> NDArray[np.int64]:
+        """Return the class that is answered for each of N texts or images, (N,)."""
+        return np.asarray(self._unscaled(inputs, self.sequences(inputs)).argmax(axis=1), dtype=np.int64)
 
     def probabilities(self, inputs: Any) -> NDArray[np.float64]:
         """Return the probability of each of K classes for N texts or images, (N, K), at the run's temperature."""
@@ -101,7 +104,9 @@ class ClassificationRun(TextRun, Classifier):
         """
         chosen = ClassOptions.parse(options, task=self.config.task)
         texts = listed(texts)
-        return classify(texts, self.labels, self.probabilities(texts), Classification, chosen.top)
+        with self.answering(chosen.precision):
+            found = self.probabilities(texts)
+        return classify(texts, self.labels, found, Classification, chosen.top)
 
     def load_examples(self, data: object, settings: DataConfig) -> Examples:
         """Read the examples of `data`, with labels that the run knows."""
@@ -114,6 +119,10 @@ class ClassificationRun(TextRun, Classifier):
     def result(self, examples: Examples) -> ClassificationResult:
         """Evaluate on examples that are already read."""
         return self.figures(examples, class_indices(self, examples.labels()))
+
+    def answers(self, examples: Examples) -> NDArray[np.int64]:
+        """Return the class that is answered for each example, (N,)."""
+        return self.class_answers(examples)
 
     def scores(self, examples: Examples) -> ByExample:
         """Return 1 for each right answer, and 0 for the others."""

@@ -6,12 +6,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from unrolled.data.encoding.corpus import TextSplit, load_corpus, load_split
 from unrolled.data.encoding.tokenizers import BOS, SPECIAL, Tokenizer
 from unrolled.decoding.finite import refuse_infinite
-from unrolled.decoding.generation import Continuation, decode, score_each_token, score_tokens, stream
+from unrolled.decoding.generation import Continuation, decode, guesses, score_each_token, score_tokens, stream
 from unrolled.decoding.options import GenerationOptions, GenerationStreamOptions, documented
 from unrolled.decoding.sampling import Sampling
 from unrolled.errors import DataError, excerpt
@@ -57,9 +59,10 @@ class GenerationRun(Run):
         """
         prompts = [prompts] if isinstance(prompts, str) else list(prompts)
         chosen = GenerationOptions.parse(options, task=self.config.task)
-        read = [(prompt, self._ids(prompt, number)) for number, prompt in enumerate(prompts)]
+        read = [(prompt, self.ids(prompt, number)) for number, prompt in enumerate(prompts)]
         sampling = Sampling.from_options(chosen)
-        return decode(self.model, self.tokenizer, read, sampling, length=chosen.length, stop=chosen.stop)
+        with self.answering(chosen.precision):
+            return decode(self.model, self.tokenizer, read, sampling, length=chosen.length, stop=chosen.stop)
 
     @documented(GenerationStreamOptions)
     def stream(self, prompt: str = "", **options: Any) -> Iterator[str]:
@@ -73,8 +76,9 @@ class GenerationRun(Run):
             options: listed below.
         """
         chosen = GenerationStreamOptions.parse(options, task=self.config.task)
-        ids, sampling = self._ids(prompt, 0), Sampling.from_options(chosen)
-        return stream(self.model, self.tokenizer, ids, sampling, length=chosen.length, stop=chosen.stop)
+        ids, sampling = self.ids(prompt, 0), Sampling.from_options(chosen)
+        how = {"length": chosen.length, "stop": chosen.stop, "precision": chosen.precision}
+        return stream(self.model, self.tokenizer, ids, sampling, **how)  # type: ignore[arg-type]
 
     def refuse(self, prompt: str) -> None:
         """Refuse a prompt that `decode` would refuse.
@@ -82,7 +86,7 @@ class GenerationRun(Run):
         Raises:
             DataError: it contains a token that the run does not know.
         """
-        self._ids(prompt, 0)
+        self.ids(prompt, 0)
 
     def example(self, input: Any, *, max_length: int = MAX_LENGTH) -> Example:
         """Return a text, or a list of its tokens, as an input of the model; each token and the next are explained."""
@@ -91,7 +95,7 @@ class GenerationRun(Run):
 
         longest = allowed_length(max_length, self.model.max_length) - 1  # <bos> is read first
         tokens, note = truncate(read(self.tokenizer, input), longest)
-        self._ids(tokens.text, 0)  # refuses unknown tokens
+        self.ids(tokens.text, 0)  # refuses unknown tokens
         return Example(
             text=tokens.text,
             inputs=torch.tensor([[BOS, *tokens.ids]]),
@@ -114,13 +118,14 @@ class GenerationRun(Run):
             data: a text file, a folder, a list of these, a sample's name; None: the run's own test split.
             cache: folder for the ids; default: the user's cache folder.
             test_split: whether `data` are those of the training, of which the test split is used.
-            options: none; refused.
+            options: precision, "float32" (default) or "int8".
 
         Raises:
             DataError: a text cannot be read, or (with None) training data that are missing or have changed.
-            ConfigError: an option was given.
+            ConfigError: another option was given.
         """
-        return self.result(**self.held_out(data, test_split, {"cache": cache, **options}))
+        result: GenerationResult = self.evaluated(data, test_split, {"cache": cache, **options})
+        return result
 
     def held_out(self, data: object, test_split: bool, options: Mapping[str, Any]) -> dict[str, Any]:
         """Read the text of an evaluation; return the keyword argument of `result` and `scores`."""
@@ -143,6 +148,10 @@ class GenerationRun(Run):
             counts=text.counts(self.tokenizer.vocabulary_size),
         )
 
+    def answers(self, text: TextSplit) -> NDArray[np.int64]:
+        """Return the most probable token at the place of each token, (N,)."""
+        return guesses(self.model, text.ids)
+
     def scores(self, text: TextSplit) -> ByExample:
         """Return the bits of each block of tokens, times blocks / characters."""
         nats = score_each_token(self.model, text.ids)
@@ -163,8 +172,16 @@ class GenerationRun(Run):
             "result": _result(result) if result else "",
         }
 
-    def _ids(self, prompt: object, number: int) -> list[int]:
-        """Return the ids of a prompt, or raise DataError."""
+    def ids(self, prompt: object, number: int = 0) -> list[int]:
+        """Return the ids of a prompt.
+
+        Args:
+            prompt: the text.
+            number: its number among several, for messages.
+
+        Raises:
+            DataError: it is not a string, or contains a token that the run does not know.
+        """
         if not isinstance(prompt, str):
             raise DataError(f"prompt {number} is a {type(prompt).__name__}, not a string", fix="give strings")
         if has_surrogate(prompt):

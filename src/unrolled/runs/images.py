@@ -56,7 +56,9 @@ class ImageRun(Classifier):
         chosen = ClassOptions.parse(options, task=self.config.task, settings=DataConfig.model_fields)
         read = self._read(images, on_bad_row=on_bad_row)
         names = [read.at(index) for index in range(len(read))]
-        return classify(names, self.labels, self.probabilities(read), ImageClassification, chosen.top)
+        with self.answering(chosen.precision):
+            found = self.probabilities(read)
+        return classify(names, self.labels, found, ImageClassification, chosen.top)
 
     def example(self, input: Any, *, max_length: int = MAX_LENGTH) -> Example:
         """Return one image, as `decode` takes it, as an input of the model, whole; its label is explained."""
@@ -89,13 +91,14 @@ class ImageRun(Classifier):
                 None: the run's own test split.
             on_bad_row: "stop" or "skip"; default: as in training.
             test_split: whether `data` are those of the training, of which the test split is used.
-            options: none; refused.
+            options: precision, "float32" (default) or "int8".
 
         Raises:
             DataError: a bad image, an unknown label, or (with None) training data that are missing or have changed.
-            ConfigError: on_bad_row without data, or an option was given.
+            ConfigError: on_bad_row without data, or another option was given.
         """
-        return self.result(**self.held_out(data, test_split, {"on_bad_row": on_bad_row, **options}))
+        result: ClassificationResult = self.evaluated(data, test_split, {"on_bad_row": on_bad_row, **options})
+        return result
 
     def held_out(self, data: object, test_split: bool, options: Mapping[str, Any]) -> dict[str, Any]:
         """Read the images of an evaluation; return the keyword arguments of `result` and `scores`."""
@@ -114,6 +117,10 @@ class ImageRun(Classifier):
     def result(self, images: Images) -> ClassificationResult:
         """Evaluate on images that are already read."""
         return self.figures(images, self._classes(images))
+
+    def answers(self, images: Images) -> NDArray[np.int64]:
+        """Return the class that is answered for each image, (N,)."""
+        return self.class_answers(images)
 
     def scores(self, images: Images) -> ByExample:
         """Return 1 for each right answer, and 0 for the others."""

@@ -41,7 +41,8 @@ class MultiLabelRun(TextRun):
 
         Args:
             texts: a text, or several.
-            options: threshold, the probability from which a label is answered (default: 0.5).
+            options: threshold, the probability from which a label is answered (default: 0.5), and precision,
+                "float32" (default) or "int8".
 
         Raises:
             DataError: a text is not a string, or is empty.
@@ -49,7 +50,8 @@ class MultiLabelRun(TextRun):
         """
         chosen = MultiLabelOptions.parse(options, task=self.config.task)
         texts = listed(texts)
-        return label(texts, self.labels, self.probabilities(texts), chosen.threshold)
+        with self.answering(chosen.precision):
+            return label(texts, self.labels, self.probabilities(texts), chosen.threshold)
 
     def example(self, input: Any, *, max_length: int = MAX_LENGTH) -> Example:
         """Return a text, or a list of its tokens, as an input of the model.
@@ -87,9 +89,13 @@ class MultiLabelRun(TextRun):
             threshold=threshold,
         )
 
+    def answers(self, examples: Examples, *, threshold: float = THRESHOLD) -> NDArray[np.bool_]:
+        """Return whether each label is answered for each example, (N, K)."""
+        return self.probabilities(examples) >= threshold
+
     def scores(self, examples: Examples, *, threshold: float = THRESHOLD) -> ByExample:
         """Return 1 for each text whose labels are all right, and 0 for the others."""
-        answers = self.probabilities(examples) >= threshold
+        answers = self.answers(examples, threshold=threshold)
         lengths = self.sequences(examples).lengths.numpy()
         return score_label_sets(self.labels, multi_hot(examples, self.labels), answers, lengths, examples.texts())
 

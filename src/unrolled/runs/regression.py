@@ -29,6 +29,8 @@ __all__ = ["OUTPUT", "RegressionRun"]
 
 OUTPUT = "value"
 """The label of the only output of its model."""
+UNCHANGED = 0.01
+"""Up to which difference, in standard deviations, two predicted numbers count as equal."""
 
 
 class RegressionRun(TextRun):
@@ -45,15 +47,16 @@ class RegressionRun(TextRun):
 
         Args:
             texts: a text, or several.
-            options: none; refused.
+            options: precision, "float32" (default) or "int8".
 
         Raises:
             DataError: a text is not a string, or is empty.
-            ConfigError: an option was given.
+            ConfigError: another option was given.
         """
-        Options.parse(options, task=self.config.task)
+        chosen = Options.parse(options, task=self.config.task)
         texts = listed(texts)
-        return predict(texts, self._numbers(texts, self.sequences(texts)))
+        with self.answering(chosen.precision):
+            return predict(texts, self._numbers(texts, self.sequences(texts)))
 
     def example(self, input: Any, *, max_length: int = MAX_LENGTH) -> Example:
         """Return a text, or a list of its tokens, as an input of the model; the predicted number is explained."""
@@ -79,6 +82,14 @@ class RegressionRun(TextRun):
             sequences.lengths.numpy(),
             **self.scale._asdict(),
         )
+
+    def answers(self, examples: Examples) -> NDArray[np.float64]:
+        """Return the number predicted for each example, (N,), in standard deviations of the training split."""
+        return self._numbers(examples, self.sequences(examples)) / self.scale.deviation
+
+    def equal(self, answers: NDArray[Any], others: NDArray[Any]) -> int:
+        """Return the number of answers that differ by at most a hundredth of the standard deviation."""
+        return int((np.abs(answers - others) <= UNCHANGED).sum())
 
     def scores(self, examples: Examples) -> ByExample:
         """Return the absolute error on each example."""

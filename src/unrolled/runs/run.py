@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -26,9 +27,11 @@ from unrolled.runs.card import model_card
 from unrolled.runs.claim import refuse_existing
 from unrolled.runs.folder import pack
 from unrolled.runs.listing import HEADLINES
+from unrolled.runs.precision import PrecisionCost
 from unrolled.runs.preprocessor import Preprocessor, inputs_of
 from unrolled.runs.schema import SPECIAL_IDS, Manifest, saved_inputs
 from unrolled.runs.weights import read_snapshots
+from unrolled.scan import Precision, frozen
 
 if TYPE_CHECKING:
     from unrolled.inside import Example, Header, Trace
@@ -142,7 +145,61 @@ class Run(Displayed, ABC):
             DataError: as `evaluate`.
             ConfigError: as `evaluate`.
         """
-        return self.scores(**self.held_out(data, test_split, options))
+        held_out = self.held_out(data, test_split, options)
+        with self.answering(options.get("precision")):
+            return self.scores(**held_out)
+
+    def evaluated(self, data: object, test_split: bool, options: Mapping[str, Any]) -> Any:
+        """Return the result on held-out data, in the precision among the options; see `evaluate`."""
+        held_out = self.held_out(data, test_split, options)
+        with self.answering(options.get("precision")):
+            return self.result(**held_out)
+
+    def cost_of(
+        self, precision: Precision, data: object = None, *, test_split: bool = False, **options: Any
+    ) -> PrecisionCost:
+        """Evaluate in a precision and in float32, and return both results and the share of equal answers.
+
+        Args:
+            precision: "int8".
+            data: as in `evaluate`; None: the run's own test split.
+            test_split: whether `data` are those of the training, of which the test split is used.
+            options: the other arguments of `evaluate`.
+
+        Raises:
+            BackendError: the run cannot compute in this precision; see `unrolled.scan.frozen`.
+            DataError: as `evaluate`.
+            ConfigError: as `evaluate`.
+        """
+        held_out = self.held_out(data, test_split, options)
+        with self.answering(precision):
+            result, answers = self.result(**held_out), self.answers(**held_out)
+        with self.answering("float32"):
+            float32, others = self.result(**held_out), self.answers(**held_out)
+        headline = HEADLINES[Choice.of(self.config).task]
+        return PrecisionCost(precision, result, float32, self.equal(answers, others), len(answers), headline)
+
+    @contextmanager
+    def answering(self, precision: Precision | None) -> Iterator[None]:
+        """Return a block in which the run answers in a precision; None: that of a surrounding block, else float32.
+
+        Raises:
+            BackendError: the run cannot compute in this precision; see `unrolled.scan.frozen`.
+        """
+        models = [run.model for run in self.members if self.labels] or [self.model]
+        with ExitStack() as blocks:
+            for model in models if precision is not None else ():
+                blocks.enter_context(frozen(model, precision))
+            yield
+
+    @abstractmethod
+    def answers(self, *args: Any, **options: Any) -> NDArray[Any]:
+        """Return the N answers for the examples that `result` takes, (N,) or (N, K)."""
+
+    def equal(self, answers: NDArray[Any], others: NDArray[Any]) -> int:
+        """Return the number of equal answers of two lists from `answers`."""
+        same = answers == others
+        return int((same if same.ndim == 1 else same.all(axis=1)).sum())
 
     @abstractmethod
     def held_out(self, data: object, test_split: bool, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -59,7 +59,8 @@ class TaggingRun(Run):
         chosen = ClassOptions.parse(options, task=self.config.task)
         several = [sentences] if isinstance(sentences, str) else list(sentences)
         words = [_words(sentence, number) for number, sentence in enumerate(several)]
-        return tag(words, self.labels, self.probabilities(words), chosen.top)
+        with self.answering(chosen.precision):
+            return tag(words, self.labels, self.probabilities(words), chosen.top)
 
     def refuse(self, sentence: str | Sequence[str]) -> None:
         """Refuse a sentence that `decode` would refuse.
@@ -124,14 +125,15 @@ class TaggingRun(Run):
             column: the number of that column in other files; default: as in training.
             on_bad_row: "stop" or "skip"; default: as in training.
             test_split: whether `data` are those of the training, of which the test split is used.
-            options: none; refused.
+            options: precision, "float32" (default) or "int8".
 
         Raises:
             DataError: a bad sentence, an unknown tag, or (with None) training data that are missing or have changed.
-            ConfigError: a column is named without data, or an option was given.
+            ConfigError: a column is named without data, or another option was given.
         """
         settings = {"label": label, "column": column, "on_bad_row": on_bad_row}
-        return self.result(**self.held_out(data, test_split, settings | options))
+        result: TaggingResult = self.evaluated(data, test_split, settings | options)
+        return result
 
     def held_out(self, data: object, test_split: bool, options: Mapping[str, Any]) -> dict[str, Any]:
         """Read the sentences of an evaluation; return the keyword arguments of `result` and `scores`."""
@@ -166,9 +168,12 @@ class TaggingRun(Run):
 
     def scores(self, sentences: Sentences) -> ByExample:
         """Return the right words of each sentence, times sentences / words."""
-        words = sentences.words()
-        answers = self._unscaled(words).argmax(axis=1)
+        answers, words = self.answers(sentences), sentences.words()
         return score_tags(self.labels, class_indices(self, sentences.tags()), answers, words)
+
+    def answers(self, sentences: Sentences) -> NDArray[np.int64]:
+        """Return the tag that is answered for each word, (W,)."""
+        return np.asarray(self._unscaled(sentences.words()).argmax(axis=1), dtype=np.int64)
 
     def probabilities(self, sentences: Sequence[Sequence[str]]) -> NDArray[np.float64]:
         """Return the probability of each of K labels for the W words of sentences, (W, K), at the run's temperature."""

@@ -108,15 +108,15 @@ class TextRun(Run):
             separator: separator of the columns of a CSV or TSV file; default: as in training.
             on_bad_row: "stop" or "skip"; default: as in training.
             test_split: whether `data` are those of the training, of which the test split is used.
-            options: options of this task: threshold, for runs trained with multi_label.
+            options: precision, "float32" (default) or "int8"; threshold, for runs trained with multi_label.
 
         Raises:
             DataError: a bad row, an unknown label, or (with None) training data that are missing or have changed.
-            ConfigError: columns are named without data, or an option was given.
+            ConfigError: columns are named without data, or another option was given.
         """
         columns = {"text": text, "label": label, "decimal": decimal}
         settings = {**columns, "header": header, "separator": separator, "on_bad_row": on_bad_row}
-        return self.result(**self.held_out(data, test_split, settings | options))
+        return self.evaluated(data, test_split, settings | options)
 
     def held_out(self, data: object, test_split: bool, options: Mapping[str, Any]) -> dict[str, Any]:
         """Read the examples of an evaluation; return the keyword arguments of `result` and `scores`."""
@@ -131,7 +131,7 @@ class TextRun(Run):
             return examples
 
         examples = read_held_out(self, data, test_split, settings, load=load, load_test=self.load_test)
-        return {"examples": examples, **chosen.model_dump()}
+        return {"examples": examples, **chosen.of_task()}
 
     def count_unknown(self, texts: Iterable[str]) -> int:
         """Return the number of texts all of whose tokens are unknown, so that their words do not reach the network."""

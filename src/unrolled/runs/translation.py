@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from unrolled.config import DataConfig
@@ -87,16 +88,17 @@ class TranslationRun(Run):
         read = self._sources(texts, chosen.truncate)
         ids = Sequences(each.ids for each in read)
         self._refuse_unknown(chosen.prefix, "prefix")
-        answers = translate(
-            self.model,
-            self.tokenizers.target,
-            texts,
-            ids,
-            strategy_of(chosen),
-            prefix=chosen.prefix,
-            min_length=chosen.min_length,
-            max_length=chosen.length,
-        )
+        with self.answering(chosen.precision):
+            answers = translate(
+                self.model,
+                self.tokenizers.target,
+                texts,
+                ids,
+                strategy_of(chosen),
+                prefix=chosen.prefix,
+                min_length=chosen.min_length,
+                max_length=chosen.length,
+            )
         return Answers(replace(answer, truncated=each.truncated) for answer, each in zip(answers, read, strict=True))
 
     @documented(TranslationStreamOptions)
@@ -120,11 +122,30 @@ class TranslationRun(Run):
             prefix=chosen.prefix,
             min_length=chosen.min_length,
             max_length=chosen.length,
+            precision=chosen.precision,
         )
 
     def _options(self, schema: type[Schema], options: dict[str, Any]) -> Schema:
         """Validate options; their length is by default that of the longest target of training."""
         return schema.parse(options, task=self.config.task, defaults={"length": self.default_length()})
+
+    def source_ids(self, source: str, *, truncate: bool | None = None) -> list[int]:
+        """Return the ids of one source; `truncate` as in `decode`.
+
+        Raises:
+            DataError: as `decode`.
+        """
+        (read,) = self._sources([source], truncate)
+        return list(read.ids)
+
+    def prefix_ids(self, prefix: str) -> list[int]:
+        """Return the ids of a prefix of targets.
+
+        Raises:
+            DataError: it contains a token that the run does not know.
+        """
+        self._refuse_unknown(prefix, "prefix")
+        return [int(i) for ids in self.tokenizers.target.encode_blocks([prefix]) for i in ids]
 
     def refuse(self, source: str, *, truncate: bool | None = None) -> None:
         """Refuse a source that `decode` would refuse; `truncate` as there.
@@ -271,7 +292,8 @@ class TranslationRun(Run):
         """
         columns = {"source": source, "target": target, "header": header, "separator": separator}
         settings = {**columns, "on_bad_row": on_bad_row, "truncate": truncate}
-        return self.result(**self.held_out(data, test_split, settings | options))
+        result: TranslationResult = self.evaluated(data, test_split, settings | options)
+        return result
 
     def held_out(self, data: object, test_split: bool, options: Mapping[str, Any]) -> dict[str, Any]:
         """Read and encode the pairs of an evaluation; return the keyword arguments of `result` and `scores`."""
@@ -311,6 +333,13 @@ class TranslationRun(Run):
             tokens=np.bincount(distinct.indices, scored.tokens).astype(np.int64),
             truncated=sum(answer.targets[0].ended == "length" for answer in answers),
         )
+
+    def answers(
+        self, pairs: PairedTexts, sequences: PairSequences, strategy: Beam | Sampling = GREEDY
+    ) -> NDArray[np.object_]:
+        """Return the answer to each different source, (N,), in order of first occurrence."""
+        answers = self._translated(self._distinct(pairs, sequences), strategy)
+        return np.array([answer.text for answer in answers], dtype=object)
 
     def scores(self, pairs: PairedTexts, sequences: PairSequences, strategy: Beam | Sampling = GREEDY) -> ByExample:
         """Return the chrF of the answer to each different source, in order of first occurrence."""

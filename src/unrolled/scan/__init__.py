@@ -3,7 +3,8 @@
 | backend   | computes                                     | for                                   |
 |-----------|----------------------------------------------|---------------------------------------|
 | reference | the definition: a loop of gates and advance  | any cell                              |
-| torch     | torch's own RNN, LSTM, GRU, our weights      | the plain cells, on any device        |
+| torch     | torch's own RNN, LSTM, GRU, our weights;     | the plain cells and the linear cells, |
+|           | the parallel forms of linear cells           | on any device                         |
 | fused     | our kernels                                  | the plain cells, on the CPU           |
 
 `auto` uses the first of fused, torch and reference whose conditions all hold. Elsewhere than on x86-64 torch is before
@@ -28,14 +29,14 @@ from unrolled.cells import Cell
 from unrolled.eager import is_transformed
 from unrolled.errors import BackendError, ConfigError
 from unrolled.kernels import freeze, native, operators  # noqa: F401  (registers the operators of torch.compile)
-from unrolled.kernels.freeze import frozen
+from unrolled.kernels.freeze import Precision, frozen
 from unrolled.kernels.scan import can_run
-from unrolled.scan import fused, reference, torch
+from unrolled.scan import fused, parallel, reference, torch
 from unrolled.scan.measured import fused_first
 from unrolled.scan.zoneout import Zoneout
 from unrolled.state import State, leaves, like
 
-__all__ = ["BACKENDS", "Backend", "Condition", "Zoneout", "choose", "conditions", "frozen", "scan"]
+__all__ = ["BACKENDS", "Backend", "Condition", "Precision", "Zoneout", "choose", "conditions", "frozen", "scan"]
 
 Backend = Literal["auto", "reference", "torch", "fused"]
 BACKENDS = ("fused", "torch", "reference")  # in the order in which auto tries them where the kernels are first
@@ -63,6 +64,12 @@ def _untransformed(*tensors: Tensor | None) -> bool:
 def _is_plain(cell: Cell[Any, Any], masked: bool, edited: bool, zoned: bool, forced: bool) -> bool:
     """Return True if the cell is exactly one of ours, with its parameters; a changed subclass has no fast backend."""
     parameters = torch.CELLS.get(type(cell))
+    return parameters is not None and cell._parameters.keys() >= parameters
+
+
+def _has_twin(cell: Cell[Any, Any], masked: bool, edited: bool, zoned: bool, forced: bool) -> bool:
+    """Return True if torch runs exactly this cell: a plain one, or a linear one by its parallel form."""
+    parameters = torch.CELLS.get(type(cell)) or parallel.CELLS.get(type(cell))
     return parameters is not None and cell._parameters.keys() >= parameters
 
 
@@ -94,6 +101,8 @@ def _in_float32(cell: Cell[Any, Any], masked: bool, edited: bool, zoned: bool, f
 
 _TWINS = ", ".join(cell.__name__ for cell in torch.CELLS)
 _PLAIN = (f"a cell that is exactly one of {_TWINS} (this is {{}})", _is_plain)
+_TWINS_OF_TORCH = ", ".join(cell.__name__ for cell in (*torch.CELLS, *parallel.CELLS))
+_TWIN = (f"a cell that is exactly one of {_TWINS_OF_TORCH} (this is {{}})", _has_twin)
 _UNEDITED = ("gates that are not edited", _unedited)
 _UNZONED = ("no zoneout", _unzoned)
 
@@ -119,7 +128,7 @@ _CALL: dict[str, tuple[tuple[str, _Holds], ...]] = {
             _in_float32,
         ),
     ),
-    "torch": (_PLAIN, ("no recurrent dropout in this call", _unmasked), _UNEDITED, _UNZONED),
+    "torch": (_TWIN, ("no recurrent dropout in this call", _unmasked), _UNEDITED, _UNZONED),
     "reference": (),
 }
 
@@ -244,7 +253,7 @@ def scan(
     if lengths is not None:
         shapes.check_lengths(lengths, B, T)
     if mask is not None:
-        if not cell.feedback:
+        if not cell.masked:
             raise ConfigError(f"{type(cell).__name__} feeds nothing back into its gates: remove recurrent_dropout")
         shapes.check("mask", mask, "BH", B=B, H=cell.hidden_size)
     if state is None:
@@ -277,5 +286,6 @@ def scan(
                 cell, x.float(), wide, lengths, reverse=reverse, mask=mask, edit=edit, zoneout=zoneout, backend=chosen
             )
     if chosen == "torch":
-        return torch.scan(cell, x, state, lengths, reverse=reverse)
+        run = parallel.scan if cell.linear else torch.scan
+        return run(cell, x, state, lengths, reverse=reverse)
     return reference.scan(cell, x, state, lengths, reverse=reverse, mask=mask, edit=edit, zoneout=zoneout)

@@ -17,8 +17,8 @@ from torch import Tensor
 
 from unrolled.cells import Cell, ElmanCell, GRUCell, LSTMCell
 from unrolled.kernels import freeze
-from unrolled.kernels.freeze import Packable
 from unrolled.kernels.native import Recurrence
+from unrolled.kernels.packed import Packable
 from unrolled.kernels.scan import CellWeights, Inputs, Kernel, define, run
 from unrolled.scan import reference
 from unrolled.scan.torch import CELLS
@@ -39,10 +39,12 @@ def scan(
 ) -> tuple[Tensor, State]:
     """Run the cell over x (B, T, D) from `state` -> y (B, T, H) and the state after each sequence's last real step."""
     weights, h0, c0 = weights_of(cell), state.h, state.c if isinstance(cell, LSTMCell) else None
-    if torch.is_autocast_enabled("cpu"):  # states and sums stay in float32
+    if torch.is_autocast_enabled("cpu"):  # the operands of products are rounded; states and sums stay in float32
+        rounds = torch.get_autocast_dtype("cpu") is torch.bfloat16
         weights = CellWeights(weights.recurrence, *map(_float32, weights[1:]))  # type: ignore[arg-type]
         with torch.autocast("cpu", enabled=False):
-            y, h, c = run(weights, reverse, *map(_float32, (x, lengths, mask, h0, c0)))  # type: ignore[arg-type]
+            tensors = map(_float32, (x, lengths, mask, h0, c0))
+            y, h, c = run(weights, reverse, *tensors, bfloat16=rounds)  # type: ignore[arg-type]
     else:
         y, h, c = run(weights, reverse, x, lengths, mask, h0, c0)
     return y, cell.State(h) if c is None else cell.State(h, c)

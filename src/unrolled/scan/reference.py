@@ -30,7 +30,7 @@ def scan(
     """Run the cell over x (B, T, D) from `state` -> y (B, T, O) and the state after each sequence's last real step.
 
     `reverse` runs from the last step to the first; padding is on the right in either direction, and is skipped. `mask`
-    multiplies the leaves in `cell.feedback`. `edit` changes the gates of every step before they act.
+    multiplies the leaves in `cell.masked`. `edit` changes the gates of every step before they act.
     """
     B, T = x.shape[:2]
     is_real = None if lengths is None else real(lengths, T).unbind(1)
@@ -55,4 +55,4 @@ def step(cell: Cell[Any, Any], gates: Any, state: State, zoneout: Zoneout | None
 
 
 def _masked(cell: Cell[Any, Any], state: State, mask: Tensor) -> State:
-    return state._replace(**{name: getattr(state, name) * mask for name in cell.feedback})
+    return state._replace(**{name: getattr(state, name) * mask for name in cell.masked})

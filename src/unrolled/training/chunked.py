@@ -69,7 +69,6 @@ class _Chunked(torch.autograd.Function):
             torch.empty_like(t) if t is not None and need else None
             for t, need in zip(inputs, ctx.needs_input_grad[:3], strict=True)
         ]
-        spare = [None if s is None else torch.empty_like(s) for s in sums[1:]] if len(flat) > size else []
         totals = [torch.zeros((), device=x.device)] * len(losses)
         for start in range(0, len(flat), size):
             some, target = flat[start : start + size], goals[None, start : start + size]
@@ -82,10 +81,7 @@ class _Chunked(torch.autograd.Function):
                 continue
             (dlogits,) = torch.autograd.grad(nats, logits)
             dx = None if sums[0] is None else sums[0][start : start + size]
-            write_gradients(some, weight, dlogits, dx, *(spare if start else sums[1:]))
-            for total, part in zip(sums[1:], spare if start else (), strict=start > 0):
-                if total is not None and part is not None:
-                    total.add_(part)
+            write_gradients(some, weight, dlogits, dx, *sums[1:], add=start > 0)
         ctx.gradients, ctx.shape = sums, x.shape
         ctx.mark_non_differentiable(*totals[1:])
         return tuple(totals)

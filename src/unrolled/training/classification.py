@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from unrolled.data.encoding.batches import Batches
 from unrolled.decoding.classification import Readable, probabilities
 from unrolled.evaluation.classes import f1_of
+from unrolled.kernels.cross_entropy import cross_entropy
 from unrolled.models import Model
 from unrolled.training.batch import Batch
 from unrolled.training.progress import Score
@@ -69,6 +70,8 @@ def loss_nats(
         label_smoothing: fraction of each target that is spread over all K classes (Szegedy et al. 2016).
         class_weights: (K,) factors of the nats of each class.
     """
+    if class_weights is None:
+        return cross_entropy(logits, targets, label_smoothing=label_smoothing).sum()
     return F.cross_entropy(logits, targets, weight=class_weights, reduction="sum", label_smoothing=label_smoothing)
 
 

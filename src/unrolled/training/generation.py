@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F
 
 from unrolled.data.encoding.tokenizers import BOS, PAD
+from unrolled.kernels.cross_entropy import cross_entropy
 from unrolled.training.batch import Batch
 
 __all__ = ["Streams", "Windows", "loss_nats"]
@@ -120,6 +120,5 @@ def loss_nats(logits: Tensor, targets: Tensor, *, label_smoothing: float = 0.0) 
         targets: (B, T) ids.
         label_smoothing: fraction of each target that is spread over all V tokens (Szegedy et al. 2016).
     """
-    return F.cross_entropy(
-        logits.flatten(0, 1), targets.flatten(), reduction="sum", ignore_index=PAD, label_smoothing=label_smoothing
-    )
+    nats = cross_entropy(logits.flatten(0, 1), targets.flatten(), ignore_index=PAD, label_smoothing=label_smoothing)
+    return nats.sum()

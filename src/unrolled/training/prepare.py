@@ -55,7 +55,7 @@ def refuse_unfit(task: type[Task], config: Config, device: torch.device, *, save
         raise ConfigError("keep and tensorboard write into the run's folder: give one with out or runs")
     if config.training.tensorboard:
         tensorboard.refuse_missing()
-    smallest = config.model.model_copy(update={"hidden_size": 1})
+    smallest = config.model.model_copy(update={"hidden_size": config.model.num_heads})  # which heads divide
     with machine.without_values():  # no random number is drawn
         layers = _recurrent(build(config.model.name, task.smallest, 1, config.model, answer=task.answer))
         if layers:

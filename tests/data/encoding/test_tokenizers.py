@@ -11,8 +11,9 @@ import tokenizers as library
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from unrolled.data.encoding import tokenizers as module
-from unrolled.data.encoding.tokenizers import SPECIAL, UNK, Kind, Tokenizer, marked
+from unrolled.data.encoding import vocabulary
+from unrolled.data.encoding.blocks import at_line_ends
+from unrolled.data.encoding.tokenizers import BOS, PAD, SPECIAL, UNK, Kind, Tokenizer, marked
 from unrolled.data.reading.samples import read_sample
 from unrolled.errors import CheckpointError, ConfigError, DataError
 
@@ -243,7 +244,7 @@ def test_what_cannot_be_encoded():
 
 
 def test_training_stops_at_whole_texts(monkeypatch, caplog):
-    monkeypatch.setattr(module, "MOST_BYTES", 10)
+    monkeypatch.setattr(vocabulary, "MOST_BYTES", 10)
     with caplog.at_level(logging.WARNING):
         tokenizer = Tokenizer.train(["one two", "été", "later"], min_frequency=1)
     assert tokenizer.vocabulary_size == 5 + 2
@@ -273,13 +274,13 @@ def test_no_text_gives_no_ids(tokenizer):
 
 
 def test_a_line_without_end_is_cut_where_memory_ends():
-    chunks = list(module._at_line_ends(["ab cd"] * 6, most=10))
+    chunks = list(at_line_ends(["ab cd"] * 6, most=10))
     assert "".join(chunks) == "ab cd" * 6
     assert max(map(len, chunks)) <= 10
 
 
 def test_the_reader_says_what_decode_says(tokenizer):
-    ids = tokenizer.encode([ODD])[0] + [module.PAD, module.BOS, UNK]
+    ids = tokenizer.encode([ODD])[0] + [PAD, BOS, UNK]
     read = tokenizer.reader()
     texts = [read(i) for i in ids]
     assert "".join(texts) == tokenizer.decode(ids)

@@ -41,6 +41,20 @@ def majority(words: list[str]) -> str:
     return {True: "yes", False: "no"}[more if key == "P" else not more]
 
 
+def products(words: list[str]) -> str:
+    """The products so far: the letters of one permutation, in the places that the next one names."""
+    found = [sorted(words[0])]
+    for word in words:
+        found.append([found[-1]["abcde".index(letter)] for letter in word])
+    return " ".join(map("".join, found[1:]))
+
+
+def values(words: list[str]) -> str:
+    pairs = words[:14]
+    table = dict(zip(pairs[::2], pairs[1::2], strict=True))
+    return " ".join(table[word] for word in words[14:] if word != ".")
+
+
 RULES = {
     "recall": lambda words: words[0],
     "parity": lambda words: ("even", "odd")[words.count("1") % 2],
@@ -52,6 +66,10 @@ RULES = {
     "copy": lambda words: " ".join(word for word in words if word != "."),
     "reverse": lambda words: " ".join(word for word in words[::-1] if word != "."),
     "selective_copy": lambda words: " ".join(word for word in words if word != "."),
+    "mqar": values,
+    "induction": lambda words: words[words.index("X") + 1],
+    "s3": products,
+    "a5": products,
     "adding": lambda words: str(sum(int(word[1:]) for word in words if word[0] == "x") / 10),
 }
 

@@ -62,7 +62,9 @@ class Draws:
     def tasks(self) -> tuple[str, ...]:
         """The tasks that it serves."""
         kind = synthetic.TASKS[self.name]
-        return ("translate", "tag") if kind.answer == "each" else ("regress",) if kind.features else ("classify",)
+        if kind.answer == "each":
+            return ("translate", "tag") if kind.marked else ("tag",)
+        return ("regress",) if kind.features else ("classify",)
 
     @property
     def rule(self) -> str:
@@ -118,7 +120,7 @@ class Draws:
     def longest(self, split: str) -> int:
         """Return an upper bound of the number of words of a row."""
         task = self.task(split)
-        return 2 * task.length + (task.length if task.gap is None else task.gap) + task.symbols + 1
+        return task.steps * task.length + (task.length if task.gap is None else task.gap) + task.symbols + 1
 
     def _drawn(self, split: str) -> Iterator[tuple[list[str], list[str]]]:
         """Yield the sequences of a split, without end."""
@@ -172,7 +174,7 @@ def _values(address: str, name: str, query: str) -> dict[str, int]:
 
 def _ranges(kind: type[synthetic.Synthetic]) -> Mapping[str, tuple[int, int]]:
     """Return the parameters of a task, with the smallest and the largest value of each."""
-    length, rows = (kind.shortest, LONGEST), (1, MOST)
+    length, rows = (kind.shortest, min(LONGEST, kind.most)), (1, MOST)
     return {
         "length": length,
         **({"test_length": length} if kind.any_length else {}),

@@ -32,8 +32,9 @@ from unrolled.layers import (
     WindowState,
 )
 from unrolled.models import Model
+from unrolled.models.decoder import SEP
 from unrolled.models.feedforward import FeedforwardModel
-from unrolled.models.gpt import SEP, GPTModel
+from unrolled.models.gpt import GPTModel
 from unrolled.models.model import ModelState
 from unrolled.models.recurrent import RecurrentModel
 from unrolled.models.seq2seq import AttentionModel, EncoderDecoderModel
