@@ -80,7 +80,8 @@ page: ## the page, from web/ into src/unrolled/page/built/ (Node and npm)
 
 page-test: $(INSTALLED) ## the page in a real browser: Chromium, Node and npm; without them it says so
 	@if command -v node >/dev/null && { [ -n "$$CHROMIUM" ] || command -v chromium chromium-headless-shell google-chrome >/dev/null; }; then \
-		(cd web && { [ -d node_modules ] || npm ci --silent --no-audit --no-fund; }) && $(BIN)/python web/test/page.py; \
+		if (cd web && { [ -d node_modules ] || npm ci --silent --no-audit --no-fund; }); then $(BIN)/python web/test/page.py; \
+		else echo "page not tested: npm cannot install what web/package.json names"; fi; \
 	else echo "page not tested: it needs Node and Chromium"; fi
 
 ENGINES := .venv-engines

@@ -92,6 +92,8 @@ def _refuse(run: Run) -> None:
         problem = f"tokenizer {others[0]}"
     elif cell.startswith("layernorm") or cell not in ("", "elman", "lstm", "gru"):
         problem = f"cell {cell}"
+    elif model.mixers or model.convolution:
+        problem = "mixers or convolution"
     elif model.gated or model.normalization != "layer" or model.position == "rotary" or model.kv_heads:
         problem = "gated, normalization rms, position rotary or kv_heads"
     elif model.name == "attention" and model.score != "additive":
