@@ -119,6 +119,8 @@ class Page implements App {
         if ((link as HTMLElement).dataset.screen === state.screen) link.setAttribute("aria-current", "page");
         else link.removeAttribute("aria-current");
       }
+      const now = this.nav.querySelector<HTMLElement>("[aria-current]");
+      if (now) this.nav.scrollLeft = now.offsetLeft - this.nav.offsetLeft - 40; // in sight where the menu scrolls
       document.title = `${text.screens[state.screen]} · ${text.title}`;
     }
     this.ask.hidden = state.screen === "decode" || !this.data.examples.length;
