@@ -599,6 +599,52 @@ def drop_in_compiled(found: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def decoding_int8(found: dict[str, Any]) -> str:
+    """Decoding in int8 next to CTranslate2's int8."""
+    lines = ["| | ours in int8 | CTranslate2 in int8 |", "|---|---|---|"]
+    for part, title in (("gpt_int8", "GPT {}, a token"), ("translate_int8", "beam 5, {}")):
+        for case, row in found[part].items():
+            if isinstance(row, dict) and "ours" in row:
+                theirs = row["ctranslate2 int8"]["theirs_to_ours"]
+                lines.append(f"| {title.format(case)} | {row['ours']['ms']:.2f} ms | {theirs:.2f} |")
+    return "\n".join(lines)
+
+
+def int8(found: dict[str, Any]) -> str:
+    """Recurrences in int8: microseconds of ours, and the times of others over ours."""
+    others = {"ours_float32": "ours, float32", "onnxruntime_int8": "ONNX Runtime, int8", "torch_int8": "torch, int8"}
+    lines = [f"| layer | H | B, T | ours | {' | '.join(others.values())} |", "|---|---|---|---|" + "---|" * len(others)]
+    for row in (*found["scans"]["shapes"], *found["steps"]["shapes"]):
+        ratios = (f"{row[f'{name}_over_ours']:.2f}" if f"{name}_over_ours" in row else "" for name in others)
+        micros = f"{row['ours_int8_seconds'] * 1e6:,.0f} µs"
+        lines.append(
+            f"| {row['layer']} | {row['H']} | {row['batch']}, {row['steps']} | {micros} | {' | '.join(ratios)} |"
+        )
+    return "\n".join(lines)
+
+
+def int8_quality(found: dict[str, Any]) -> str:
+    """Figures in float32 and in int8, and the share of unchanged answers."""
+    names = {
+        "accuracy": "accuracy",
+        "word_edit_rate": "word edits",
+        "bleu": "BLEU",
+        "bits_per_character": "bits a character",
+    }
+    lines = ["| sample, model | figure | float32 | int8 | worse by | answers unchanged |", "|---|---|---|---|---|---|"]
+    for case, row in found.items():
+        if "float32" not in row:
+            continue
+        form = {"bleu": ".2f", "bits_per_character": ".4f"}.get(row["figure"], ".2%")
+        both = (f"{statistics.mean(row[precision]):{form}}" for precision in ("float32", "int8"))
+        worse = f"{row['price']:+.4f}" if row["figure"] == "bits_per_character" else f"{row['price']:+.2f} points"
+        lines.append(f"| {case} | {names[row['figure']]} | {' | '.join(both)} | {worse} | {row['unchanged']:.2%} |")
+    prices = ", ".join(f"{names[name]} {value:+.3f}" for name, value in found["means"]["prices"].items())
+    return "\n".join(
+        [*lines, "", f"Means, in points: {prices}; {found['means']['unchanged']:.2%} of answers unchanged."]
+    )
+
+
 TABLES: dict[str, tuple[Callable[[dict[str, Any]], str], str]] = {  # marker -> its function, its JSON
     "demo": (demo, "demo"),
     "films": (films, "films"),
@@ -628,6 +674,9 @@ TABLES: dict[str, tuple[Callable[[dict[str, Any]], str], str]] = {  # marker -> 
     "drop_in": (drop_in, "drop_in"),
     "drop_in_compiled": (drop_in_compiled, "drop_in"),
     "decoding_peers": (decoding_peers, "decoding_peers"),
+    "decoding_int8": (decoding_int8, "decoding_peers"),
+    "int8": (int8, "int8"),
+    "int8_quality": (int8_quality, "int8_quality"),
     "scoring": (scoring, "scoring"),
     "refusals": (refusals, "refusals"),
     "bad_files": (bad_files, "bad_files"),

@@ -22,6 +22,7 @@ from unrolled import atomic
 from unrolled.cells import GRUCell
 from unrolled.config import ModelConfig
 from unrolled.errors import CheckpointError, ConfigError, ExportError
+from unrolled.interchange.export import export
 from unrolled.interchange.onnx import check as checking
 from unrolled.interchange.onnx import serialize, write
 from unrolled.interchange.onnx.build import graphs
@@ -342,3 +343,11 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     with pytest.raises(CheckpointError, match="cannot be written: No space left on device"):
         small.trained().export(tmp_path / "out")
     assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("to", ["onnx", "torch", "safetensors"])
+def test_a_recurrence_without_operators_is_refused_in_every_format(to: str, tmp_path: Path) -> None:
+    run = small.text_run("mingru")
+    with pytest.raises(ExportError, match="model mingru has recurrences that no other library's format"):
+        export(run, tmp_path / "out", to=to)
+    assert not (tmp_path / "out").exists()

@@ -6,8 +6,9 @@ import importlib
 from pathlib import Path
 
 from unrolled import atomic
-from unrolled.errors import ConfigError, nearest
+from unrolled.errors import ConfigError, ExportError, nearest
 from unrolled.interchange.formats import FORMATS, RECORD
+from unrolled.lineage import architecture
 from unrolled.runs.claim import refuse_place
 from unrolled.runs.run import Run
 
@@ -37,6 +38,11 @@ def export(run: Run, out: Path, *, to: str, overwrite: bool = False, **options: 
         raise ConfigError(f"format {to} has no option {foreign[0]}: remove it")
     if run.members:
         raise ConfigError("an ensemble cannot be exported, but each of its runs can")
+    if architecture(run.config.model.name).mixers:
+        raise ExportError(
+            f"model {run.config.model.name} has recurrences that no other library's format has operators for yet: use "
+            "its run folder, whose model.safetensors has all weights, with `unrolled.load`"
+        )
     refuse_existing(out, overwrite=overwrite)
     module, _, function = FORMATS[to].path.partition(":")
     getattr(importlib.import_module(module), function)(run, out, **chosen)
