@@ -7,7 +7,7 @@ EDITABLE := -C build-dir=build/develop -e
 
 .DEFAULT_GOAL := help
 .PHONY: help docs docs-test guides-test install demo test test-isas check format bench drawings bench-joeynmt kills badfiles hostile-runs
-.PHONY: soak bench-serve wheel wheel-test gpu bench-imports bench-peers engines scoring experiments hostile-system strangers refusals mutants trust sanitize fuzz clean
+.PHONY: page page-test wheel wheel-test gpu bench-imports bench-peers engines scoring experiments hostile-system strangers refusals mutants trust sanitize fuzz clean soak bench-serve
 CSRC := $(wildcard csrc/*.* csrc/*/*.*)
 
 help: ## this list
@@ -74,6 +74,15 @@ bench: $(INSTALLED) ## measure the README's figures, into benchmarks/results/
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/kernels.py --threads 1 --shapes quick --name kernels_one_thread
 	$(BIN)/python benchmarks/charts.py
 	$(BIN)/python benchmarks/readme.py
+
+page: ## the page, from web/ into src/unrolled/page/built/ (Node and npm)
+	cd web && npm ci --silent --no-audit --no-fund && npm run --silent build
+
+page-test: $(INSTALLED) ## the page in a real browser: Chromium, Node and npm; without them it says so
+	@if command -v node >/dev/null && { [ -n "$$CHROMIUM" ] || command -v chromium chromium-headless-shell google-chrome >/dev/null; }; then \
+		if (cd web && { [ -d node_modules ] || npm ci --silent --no-audit --no-fund; }); then $(BIN)/python web/test/page.py; \
+		else echo "page not tested: npm cannot install what web/package.json names"; fi; \
+	else echo "page not tested: it needs Node and Chromium"; fi
 
 ENGINES := .venv-engines
 $(ENGINES)/.installed: pyproject.toml constraints.txt CMakeLists.txt $(CSRC)

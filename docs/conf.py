@@ -11,6 +11,7 @@ sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 
 from sphinx.application import Sphinx
 
+import unrolled.page
 from unrolled import palette
 from unrolled.version import __version__
 
@@ -69,7 +70,13 @@ def setup(app: Sphinx) -> None:
         text[0] = re.sub(r"\]\(\.\./README\.md[^)]*\)", "](index.md)", text[0])
         text[0] = text[0].replace("](../CHANGELOG.md", "](changelog.md")
 
+    def page(app: Sphinx, problem: Exception | None) -> None:
+        """Write the page that computes in the reader's tab."""
+        if problem is None and app.builder.format == "html":
+            (Path(app.outdir) / "page.html").write_text(unrolled.page.page(unrolled.page.networks()), encoding="utf-8")
+
     app.connect("source-read", read)
+    app.connect("build-finished", page)
     app.connect("autodoc-process-docstring", set_literal, priority=400)  # before napoleon
 
 

@@ -61,6 +61,7 @@ LADDER = [
     "inside",
     "pictures",
     "runs",
+    "page",
     "interchange",
     "scoring",
     "training",

@@ -33,6 +33,9 @@ def test_the_demo(capsys: pytest.CaptureFixture[str]) -> None:
     assert 'unrolled decode runs/demo-gru "a text of your own"' in said.out
     assert "unrolled decode runs/demo-attention perceptron" in said.out
     assert "update 2/2" in said.err
+    page = Path("runs/demo.html").read_text(encoding="utf-8")
+    assert "runs/demo.html" in said.out
+    assert all(f'"model":"{model}"' in page for model in (*demo.NAMES, *demo.DECODERS))
     assert run(["decode", "runs/demo-gru", "fine"]) == 0
     assert run(["decode", "runs/demo-attention", "fine"]) == 0
     capsys.readouterr()

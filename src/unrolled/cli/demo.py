@@ -7,6 +7,8 @@ fixed vector and by one with attention, with a table and a few words pronounced 
 from __future__ import annotations
 
 import logging
+import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +44,8 @@ SENTENCES = (
     "The plot is thin and the jokes fall flat.",
     "It is not the masterpiece we were promised, but I was never bored.",
 )
+PAGE_WORDS = 1_000
+"""Words of a vocabulary in the demo's page: with more, its five networks would have more than 3 MB."""
 WORDS = ("perceptron", "backpropagation", "bahdanau", "schmidhuber")
 """Words to pronounce, none of which is in the dictionary."""
 
@@ -73,8 +77,37 @@ def command(*, json: Json = False) -> None:
         _print(console, f"\n{word}")
         for model, shown in DECODERS.items():
             _print(console, f"{shown:>14}  {spoken[model][number].text}")
+    path = _page([*films.values(), *letters.values()])
+    _print(console, f"\nLook inside them, in a browser:  {path}")
+    _open(path)
     _print(console, f"\nTry them on your own input:  {decode_command(films['gru'].path, films['gru'].EXAMPLE_INPUT)}")
     _print(console, f"                             {decode_command(letters['attention'].path, 'perceptron')}")
+
+
+def _page(runs: list[Run]) -> Path:
+    """Write the page of the runs, which needs neither a server nor a network, and return its path."""
+    from unrolled import atomic
+    from unrolled.page import pack, page
+
+    html = page(
+        [pack(run, words=PAGE_WORDS) for run in runs],
+        examples=[(text, None) for text in SENTENCES],
+        words=[(word, None) for word in WORDS],
+        prompts=(),
+        about=f"Of the runs' vocabularies it knows the {PAGE_WORDS:,} most frequent words.",
+    )
+    path = Path("runs") / "demo.html"
+    atomic.write_file(path, html.encode())
+    return path
+
+
+def _open(path: Path) -> None:
+    """Open a page in the browser, if a person is there and has one."""
+    import webbrowser
+
+    if sys.stdout.isatty():
+        with suppress(webbrowser.Error, OSError):
+            webbrowser.open(path.resolve().as_uri())
 
 
 def _trained(data: str, model: str, recipe: dict[str, Any], name: str, *, quiet: bool) -> Run:

@@ -30,7 +30,7 @@ from unrolled.inside.kinds import PHASES, named
 from unrolled.layers import Recurrent, SelfAttention
 from unrolled.models import FeedforwardModel
 
-__all__ = ["DIRECTIONS", "memory"]
+__all__ = ["DIRECTIONS", "directions", "memory"]
 
 DIRECTIONS = 8
 """Number of vectors that measure the retention of a cell without a gate that keeps the state."""
@@ -111,8 +111,7 @@ def of_step(cell: Cell[Any, Any], x_gates: Tensor, h: Tensor, *, reverse: bool =
         return of_step(cell, x_gates.flip(0), h.flip(0)).flip(0, 1)
     cell = copy.deepcopy(cell).requires_grad_(False).to(h)
     T, H = h.shape
-    vectors = torch.randn(DIRECTIONS, H, generator=torch.Generator().manual_seed(0)).to(h)
-    vectors = vectors / vectors.norm(dim=1, keepdim=True)
+    vectors = directions(H).to(h)
     retention = h.new_zeros(T, T)
     moved = vectors.expand(T, -1, -1).clone()  # (T, 8, H): the vectors that start at each step
     for t in range(T):
@@ -126,6 +125,13 @@ def of_step(cell: Cell[Any, Any], x_gates: Tensor, h: Tensor, *, reverse: bool =
             moved[:t] = moved[:t] @ jacobian.T
         retention[t, : t + 1] = moved[: t + 1].pow(2).sum(dim=2).mean(dim=1).sqrt()
     return retention
+
+
+def directions(size: int) -> Tensor:
+    """Return the fixed vectors of length 1, (DIRECTIONS, size), that `of_step` multiplies."""
+    vectors = torch.randn(DIRECTIONS, size, generator=torch.Generator().manual_seed(0))
+    unit: Tensor = vectors / vectors.norm(dim=1, keepdim=True)
+    return unit
 
 
 def of_window(T: int, length: int, ahead: int) -> Tensor:
