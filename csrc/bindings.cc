@@ -129,6 +129,50 @@ void log_sum_exp(int isa, nb::handle x, nb::handle y) {
   chosen.log_sum_exp(a);
 }
 
+// The sizes of a recurrence from a (B, T, H).
+template <class Call>
+void check_recurrence_of_vectors(Call& call, Checked<float>& checked, int threads, nb::handle a) {
+  check_threads(threads);
+  const Array decays = array("a", a);
+  if (decays.ndim != 3)
+    throw nb::value_error(("a must have shape (B, T, H): got " + shape_text(decays.size, decays.ndim)).c_str());
+  call.threads = threads, call.B = decays.size[0], call.T = decays.size[1], call.H = decays.size[2];
+  checked.why = "";
+  call.a = checked.dense("a", a, {call.B, call.T, call.H}, false);
+}
+
+// h_t = a_t h_{t−1} + b_t from a and b (B, T, H) and h0 (B, H): h (B, T, H).
+void linear_recurrence(int isa, int threads, nb::handle a, nb::handle b, nb::handle h0, nb::handle h) {
+  const Isa& chosen = isa_of(isa);
+  LinearRecurrence call;
+  Checked<float> checked;
+  check_recurrence_of_vectors(call, checked, threads, a);
+  call.b = checked.dense("b", b, {call.B, call.T, call.H}, false);
+  call.h0 = checked.dense("h0", h0, {call.B, call.H}, false);
+  call.h = checked.dense("h", h, {call.B, call.T, call.H}, true);
+  checked.disjoint();
+  const nb::gil_scoped_release release;
+  chosen.linear_recurrence(call);
+}
+
+// Its gradients from dh (B, T, H): da, db (B, T, H) and dh0 (B, H).
+void linear_recurrence_backward(int isa, int threads, nb::handle a, nb::handle h, nb::handle h0, nb::handle dh,
+                                nb::handle da, nb::handle db, nb::handle dh0) {
+  const Isa& chosen = isa_of(isa);
+  LinearRecurrenceBackward call;
+  Checked<float> checked;
+  check_recurrence_of_vectors(call, checked, threads, a);
+  call.h = checked.dense("h", h, {call.B, call.T, call.H}, false);
+  call.h0 = checked.dense("h0", h0, {call.B, call.H}, false);
+  call.dh = checked.dense("dh", dh, {call.B, call.T, call.H}, false);
+  call.da = checked.dense("da", da, {call.B, call.T, call.H}, true);
+  call.db = checked.dense("db", db, {call.B, call.T, call.H}, true);
+  call.dh0 = checked.dense("dh0", dh0, {call.B, call.H}, true);
+  checked.disjoint();
+  const nb::gil_scoped_release release;
+  chosen.linear_recurrence_backward(call);
+}
+
 // The common arguments of a cross-entropy and of its gradient.
 template <class Call>
 void check_cross_entropy(Call& a, int threads, nb::handle x, nb::handle targets, int64_t ignored, float smoothing) {
@@ -432,6 +476,11 @@ NB_MODULE(_kernels, m) {
   bind_frozen_layers(m);
   bind_frozen_blocks(m);
   m.def("log_sum_exp", &log_sum_exp, nb::arg("isa"), nb::arg("x").none(), nb::arg("y").none());
+  m.def("linear_recurrence", &linear_recurrence, nb::arg("isa"), nb::arg("threads"), nb::arg("a").none(),
+        nb::arg("b").none(), nb::arg("h0").none(), nb::arg("h").none());
+  m.def("linear_recurrence_backward", &linear_recurrence_backward, nb::arg("isa"), nb::arg("threads"),
+        nb::arg("a").none(), nb::arg("h").none(), nb::arg("h0").none(), nb::arg("dh").none(), nb::arg("da").none(),
+        nb::arg("db").none(), nb::arg("dh0").none());
   m.def("cross_entropy", &cross_entropy, nb::arg("isa"), nb::arg("threads"), nb::arg("x").none(),
         nb::arg("targets").none(), nb::arg("ignored"), nb::arg("smoothing"), nb::arg("nats").none(),
         nb::arg("log_sums").none());

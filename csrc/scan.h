@@ -174,6 +174,24 @@ struct LogSumExp {
   float* y;        // (N) written
 };
 
+// h_t = a_t h_{t−1} + b_t, see kernels/recurrence.cc; all arrays are dense.
+struct LinearRecurrence {
+  int threads;
+  int64_t B, T, H;
+  const float *a, *b;  // (B, T, H)
+  const float* h0;     // (B, H)
+  float* h;            // (B, T, H) written
+};
+
+struct LinearRecurrenceBackward {
+  int threads;
+  int64_t B, T, H;
+  const float *a, *h, *dh;  // (B, T, H)
+  const float* h0;          // (B, H)
+  float *da, *db;           // (B, T, H) written
+  float* dh0;               // (B, H) written
+};
+
 // The cross-entropy −Σ_v q_v ln p_v of each row, see kernels/cross_entropy.cc.
 struct CrossEntropy {
   int threads;

@@ -45,20 +45,22 @@ bool has_avx512_bf16() { return has_avx512() && __builtin_cpu_supports("avx512bf
   void int8_linear(const Linear&);              \
   void block_step(const BlockStep&);            \
   UNROLLED_RECURRENCES(UNROLLED_DECLARE_INT8_SCAN)
-#define UNROLLED_DECLARE_ISA(isa)                           \
-  namespace isa {                                           \
-  UNROLLED_RECURRENCES(UNROLLED_DECLARE_RECURRENCE)         \
-  long multiply_add(long rounds);                           \
-  void linear_pack(const Linear&, float*);                  \
-  void linear(const Linear&);                               \
-  void linear_backward(const LinearBackward&);              \
-  UNROLLED_DECLARE_INT8                                     \
-  void attention(const Attention&);                         \
-  void attention_backward(const AttentionBackward&);        \
-  void normalize_rows(const Norm&);                         \
-  void log_sum_exp(const LogSumExp&);                       \
-  void cross_entropy(const CrossEntropy&);                  \
-  void cross_entropy_backward(const CrossEntropyBackward&); \
+#define UNROLLED_DECLARE_ISA(isa)                                   \
+  namespace isa {                                                   \
+  UNROLLED_RECURRENCES(UNROLLED_DECLARE_RECURRENCE)                 \
+  long multiply_add(long rounds);                                   \
+  void linear_pack(const Linear&, float*);                          \
+  void linear(const Linear&);                                       \
+  void linear_backward(const LinearBackward&);                      \
+  UNROLLED_DECLARE_INT8                                             \
+  void attention(const Attention&);                                 \
+  void attention_backward(const AttentionBackward&);                \
+  void normalize_rows(const Norm&);                                 \
+  void log_sum_exp(const LogSumExp&);                               \
+  void linear_recurrence(const LinearRecurrence&);                  \
+  void linear_recurrence_backward(const LinearRecurrenceBackward&); \
+  void cross_entropy(const CrossEntropy&);                          \
+  void cross_entropy_backward(const CrossEntropyBackward&);         \
   }
 #define UNROLLED_DECLARE_LEARN(name) void name##_learn(const Forward<float>&);
 #define UNROLLED_DECLARE_BFLOAT16(isa)                \
@@ -123,28 +125,30 @@ namespace portable {
 static Int8 int8() { return int8_widened(); }
 }  // namespace portable
 
-#define UNROLLED_DEFINE_ISA(isa)                                \
-  namespace isa {                                               \
-  static Isa all() {                                            \
-    return {.name = #isa,                                       \
-            .here = has_##isa,                                  \
-            .multiply_add = multiply_add,                       \
-            .linear_pack = linear_pack,                         \
-            .linear = linear,                                   \
-            .linear_backward = linear_backward,                 \
-            .int8 = int8(),                                     \
-            .int8_widened = int8_widened(),                     \
-            .attention = attention,                             \
-            .attention_backward = attention_backward,           \
-            .block_step = block_step,                           \
-            .normalize_rows = normalize_rows,                   \
-            .log_sum_exp = log_sum_exp,                         \
-            .cross_entropy = cross_entropy,                     \
-            .cross_entropy_backward = cross_entropy_backward,   \
-            .float32 = {UNROLLED_RECURRENCES(UNROLLED_KERNEL)}, \
-            .bfloat16 = bfloat16(),                             \
-            .float64 = float64()};                              \
-  }                                                             \
+#define UNROLLED_DEFINE_ISA(isa)                                      \
+  namespace isa {                                                     \
+  static Isa all() {                                                  \
+    return {.name = #isa,                                             \
+            .here = has_##isa,                                        \
+            .multiply_add = multiply_add,                             \
+            .linear_pack = linear_pack,                               \
+            .linear = linear,                                         \
+            .linear_backward = linear_backward,                       \
+            .int8 = int8(),                                           \
+            .int8_widened = int8_widened(),                           \
+            .attention = attention,                                   \
+            .attention_backward = attention_backward,                 \
+            .block_step = block_step,                                 \
+            .normalize_rows = normalize_rows,                         \
+            .log_sum_exp = log_sum_exp,                               \
+            .linear_recurrence = linear_recurrence,                   \
+            .linear_recurrence_backward = linear_recurrence_backward, \
+            .cross_entropy = cross_entropy,                           \
+            .cross_entropy_backward = cross_entropy_backward,         \
+            .float32 = {UNROLLED_RECURRENCES(UNROLLED_KERNEL)},       \
+            .bfloat16 = bfloat16(),                                   \
+            .float64 = float64()};                                    \
+  }                                                                   \
   }
 UNROLLED_ISAS(UNROLLED_DEFINE_ISA)
 

@@ -48,6 +48,8 @@ struct Isa {
   void (*block_step)(const BlockStep&);
   void (*normalize_rows)(const Norm&);
   void (*log_sum_exp)(const LogSumExp&);
+  void (*linear_recurrence)(const LinearRecurrence&);
+  void (*linear_recurrence_backward)(const LinearRecurrenceBackward&);
   void (*cross_entropy)(const CrossEntropy&);
   void (*cross_entropy_backward)(const CrossEntropyBackward&);
   Kernels<float> float32;
