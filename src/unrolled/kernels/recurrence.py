@@ -32,7 +32,8 @@ def backward(a: Tensor, h: Tensor, h0: Tensor, dh: Tensor) -> tuple[Tensor, Tens
     """Return the gradients of a, b and h0.
 
     Args:
-        a, h0: arguments of `forward`; h: its result.
+        a, h0: arguments of `forward`.
+        h: its result.
         dh: gradient of h.
     """
     assert kernels is not None
