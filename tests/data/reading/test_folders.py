@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from small import trained
+from unrolled import api
 from unrolled.data.reading.folders import folders_in, is_hidden, walk
 from unrolled.data.reading.split_names import split_named, split_within, splits_among
 from unrolled.errors import DataError
@@ -76,3 +78,10 @@ def test_splits_among_names() -> None:
     assert splits_among(["Test", "more", "TRAIN"], "f") == {"train": "TRAIN", "test": "Test"}
     with pytest.raises(DataError, match='f: "dev" and "Val" both mean the valid split'):
         splits_among(["train", "dev", "Val"], "f")
+
+
+def test_a_run_is_no_data(tmp_path: Path) -> None:
+    """Its sums are text by their name, and were read as one class of texts."""
+    trained().save(tmp_path / "run")
+    with pytest.raises(DataError, match="(?s)is a trained run, not data.*unrolled evaluate"):
+        api.train(tmp_path / "run")

@@ -125,6 +125,12 @@ def _hub(text: str) -> DataSource:
 
 
 def _texts(folder: Path) -> DataSource:
+    if (folder / "run.json").is_file() and (folder / "config.json").is_file():
+        raise DataError(
+            "is a trained run, not data",
+            file=str(folder),
+            fix=f"give the run's own data; to ask the run: unrolled decode {folder}, or unrolled evaluate {folder}",
+        )
     splits = text_folders.split_folders(folder)
 
     def rows(columns: Sequence[str]) -> Rows:
