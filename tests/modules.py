@@ -41,7 +41,7 @@ EVERY_CELL: dict[str, Callable[[int, int], Cell]] = {
     **CELLS,
     **{name: cell for name, cell in cells.CELLS.items() if name not in ("elman", *CELLS)},
 }
-LINEAR = tuple(name for name, cell in cells.CELLS.items() if cell.linear)
+LINEAR = tuple(name for name, cell in cells.CELLS.items() if cell.is_linear)
 """The cells with a parallel form in torch."""
 MODERN_CELLS = (*LINEAR, "slstm")
 

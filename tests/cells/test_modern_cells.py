@@ -226,7 +226,7 @@ def test_a_cell_is_its_equations(name: str) -> None:
     y, state = scan.scan(cell, x, backend="reference")
     torch.testing.assert_close(y, wanted, rtol=1e-5 if name == "mlstm" else 0, atol=1e-12)  # ε on either scale
     assert torch.equal(cell.output(state), y[:, -1])
-    if cell.linear:
+    if cell.is_linear:
         parallel, _ = scan.scan(cell, x, backend="torch")
         torch.testing.assert_close(parallel, y, rtol=0, atol=1e-12)
 

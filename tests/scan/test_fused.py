@@ -272,11 +272,12 @@ def test_autocast_keeps_states_and_sums_in_float32() -> None:
     cell = shaken(LSTMCell(3, 20))
     x = torch.randn(2, 5, 3)
     expected, _ = scan.scan(cell, x.bfloat16().float(), backend="fused")
+    unit = torch.finfo(torch.bfloat16).eps * expected.abs().max()
     with torch.autocast("cpu", dtype=torch.bfloat16):
         y, state = scan.scan(cell, x.bfloat16(), backend="fused")
         y.sum().backward()
     assert y.dtype == state.h.dtype == state.c.dtype == torch.float32
-    assert torch.equal(y, expected)
+    assert (y - expected).abs().max() <= unit, "operands are rounded, where the processor multiplies bfloat16"
     assert cell.weight_x.grad.dtype == torch.float32
 
 
@@ -302,7 +303,7 @@ def test_the_operator_that_torch_compile_knows(name: str) -> None:
     x, h0 = torch.randn(2, 4, 3, requires_grad=True), torch.randn(2, 5, requires_grad=True)
     bias_n = cell._parameters.get("bias_n")
     weights = (cell.weight_x, cell.weight_h, cell.bias, bias_n)
-    arguments = (recurrence, 0, False, x, torch.tensor([4, 2]), *weights, None, h0, c0)
+    arguments = (recurrence, 0, False, x, torch.tensor([4, 2]), *weights, None, h0, c0, True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch's own
         torch.library.opcheck(torch.ops.unrolled.scan, arguments)

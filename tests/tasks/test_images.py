@@ -179,7 +179,7 @@ def test_images_have_defaults_of_their_own_and_what_is_given_goes_before_them() 
         ({"by": "image"}, "model gru reads an image step by step: by row, column or pixel; got by image"),
         (
             {"model": "feedforward", "read": "max"},
-            "^read only applies to models elman, lstm, gru and tr",
+            "^read only applies to models elman, lstm, gru, transformer, mingru",
         ),
         ({"model": "feedforward", "variational": True}, "^variational (only applies|does not apply) to"),
         ({"task": "generate", "by": "row"}, "^by (only applies|does not apply) to"),

@@ -48,7 +48,7 @@ class Cell(nn.Module, Generic[StateT, GatesT]):
     emits: ClassVar[str | None] = "h"
     """The leaf of the state that is the output y of the step; None if `output` computes it from several."""
 
-    linear: ClassVar[bool] = False
+    is_linear: ClassVar[bool] = False
     """Whether, for given inputs, the next state is a linear function of the state: then the steps need not be taken one
     after another (`unrolled.scan.parallel`)."""
 

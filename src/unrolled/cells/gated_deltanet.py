@@ -83,7 +83,7 @@ class GatedDeltaNetCell(Cell[GatedDeltaNetState, GatedDeltaNetGates]):
     State = GatedDeltaNetState
     feedback = ("window",)
     emits = "y"
-    linear = True
+    is_linear = True
     elementwise = frozenset({"filter", "gain"})
     name = "gated_deltanet"
     options = frozenset({"num_heads", "convolution", "negative_eigenvalues"})

@@ -67,7 +67,7 @@ class LinearAttentionCell(Cell[LinearAttentionState, LinearAttentionGates]):
     State = LinearAttentionState
     feedback = ()
     emits = "y"
-    linear = True
+    is_linear = True
     name = "linear_attention"
     options = frozenset({"num_heads"})
     gate_meanings: ClassVar[Mapping[str, str]] = {

@@ -83,7 +83,7 @@ class Mamba2Cell(Cell[Mamba2State, Mamba2Gates]):
     State = Mamba2State
     feedback = ("window",)
     emits = "y"
-    linear = True
+    is_linear = True
     elementwise = frozenset({"filter"})
     name = "mamba2"
     options = frozenset({"num_heads", "convolution"})

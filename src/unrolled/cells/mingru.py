@@ -60,7 +60,7 @@ class MinGRUCell(Cell[MinGRUState, MinGRUGates]):
 
     State = MinGRUState
     feedback = ()
-    linear = True
+    is_linear = True
     name = "mingru"
     gate_meanings: ClassVar[Mapping[str, str]] = {
         "a": "1 − z, keeps at 1, forgets at 0",

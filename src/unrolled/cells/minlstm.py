@@ -52,7 +52,7 @@ class MinLSTMCell(Cell[MinGRUState, MinLSTMGates]):
 
     State = MinGRUState
     feedback = ()
-    linear = True
+    is_linear = True
     name = "minlstm"
     options = frozenset({"forget_bias"})
     gate_meanings: ClassVar[Mapping[str, str]] = {

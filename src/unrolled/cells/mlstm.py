@@ -88,7 +88,7 @@ class MLSTMCell(Cell[MLSTMState, MLSTMGates]):
     State = MLSTMState
     feedback = ()
     emits = "y"
-    linear = True
+    is_linear = True
     elementwise = frozenset({"gain"})
     name = "mlstm"
     options = frozenset({"num_heads"})

@@ -129,7 +129,7 @@ def of_step(cell: Cell[Any, Any], x_gates: Tensor, h: Tensor, *, reverse: bool =
 
 def directions(size: int) -> Tensor:
     """Return the fixed vectors of length 1, (DIRECTIONS, size), that `of_step` multiplies."""
-    vectors = torch.randn(DIRECTIONS, size, generator=torch.Generator().manual_seed(0))
+    vectors = torch.randn(DIRECTIONS, size, generator=torch.Generator().manual_seed(0)).double()
     unit: Tensor = vectors / vectors.norm(dim=1, keepdim=True)
     return unit
 

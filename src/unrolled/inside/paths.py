@@ -87,7 +87,7 @@ def _from_source(model: Model, steps: Tensor, S: int, L: int) -> Tensor:
 def _reads_at_once(model: ResidualModel) -> bool:
     """Return whether some mixer reads all earlier steps in one nonlinear step: attention, or a linear cell."""
     cells = [module.cell for module in model.modules() if isinstance(module, Recurrent)]
-    return len(cells) < len(model.mixers) or any(cell.linear for cell in cells)
+    return len(cells) < len(model.mixers) or any(cell.is_linear for cell in cells)
 
 
 def _layers_above(model: EncoderDecoderModel) -> int:

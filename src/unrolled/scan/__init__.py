@@ -286,6 +286,6 @@ def scan(
                 cell, x.float(), wide, lengths, reverse=reverse, mask=mask, edit=edit, zoneout=zoneout, backend=chosen
             )
     if chosen == "torch":
-        run = parallel.scan if cell.linear else torch.scan
+        run = parallel.scan if cell.is_linear else torch.scan
         return run(cell, x, state, lengths, reverse=reverse)
     return reference.scan(cell, x, state, lengths, reverse=reverse, mask=mask, edit=edit, zoneout=zoneout)
