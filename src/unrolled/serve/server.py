@@ -208,6 +208,13 @@ def make_server(
         runs.end()
 
     app = make_app(service, begin=begin, end=end)
+    config, guards = guarded(app, settings, metrics)
+    return Server(config, service, guards, sock, started)
+
+
+def guarded(app: Any, settings: Settings, metrics: Metrics) -> tuple[uvicorn.Config, Guards]:
+    """Return an application behind its guards, and the settings of the HTTP server in front of them."""
+    limits = settings.limits
     hosts = {settings.host, *LOOPBACK, *settings.hosts}
     guards = Guards(app, hosts=hosts, tokens=settings.tokens, limits=limits, metrics=metrics)
     config = uvicorn.Config(
@@ -225,7 +232,7 @@ def make_server(
         limit_concurrency=limits.connections,
     )
     Protocol.read_seconds = limits.read_seconds
-    return Server(config, service, guards, sock, started)
+    return config, guards
 
 
 def listening(settings: Settings) -> socket.socket:

@@ -22,16 +22,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import uvicorn
-
 from unrolled.errors import ConfigError
 from unrolled.serve.bodies import ClientGoneError, read
 from unrolled.serve.events import Channel, EventStream, event
-from unrolled.serve.guards import LOOPBACK, Guards, respond
+from unrolled.serve.guards import respond
 from unrolled.serve.metrics import CONTENT_TYPE, Metrics
-from unrolled.serve.protocol import Protocol
 from unrolled.serve.refusals import RequestError
-from unrolled.serve.server import Server, Settings
+from unrolled.serve.server import Server, Settings, guarded
 from unrolled.serve.service import json_response
 from unrolled.serve.upstream import Reply, UpstreamError
 from unrolled.serve.worker import Worker
@@ -302,24 +299,7 @@ def make_front(
     """
     front = Front(settings, count)
     front.start()
-    limits = settings.limits
-    hosts = {settings.host, *LOOPBACK, *settings.hosts}
-    guards = Guards(front, hosts=hosts, tokens=settings.tokens, limits=limits, metrics=Metrics())
-    config = uvicorn.Config(
-        guards,
-        http=Protocol,
-        ws="none",
-        lifespan="on",
-        log_config=None,
-        access_log=False,
-        proxy_headers=False,
-        server_header=False,
-        date_header=False,
-        timeout_keep_alive=75,
-        timeout_graceful_shutdown=int(limits.seconds) + 1,
-        limit_concurrency=limits.connections,
-    )
-    Protocol.read_seconds = limits.read_seconds
+    config, guards = guarded(front, settings, Metrics())
     return FrontServer(config, front, guards, sock, started)
 
 
