@@ -7,7 +7,7 @@ EDITABLE := -C build-dir=build/develop -e
 
 .DEFAULT_GOAL := help
 .PHONY: help docs docs-test guides-test install demo test test-isas check format bench drawings bench-joeynmt kills badfiles hostile-runs
-.PHONY: page page-test wheel wheel-test gpu bench-imports bench-peers engines scoring experiments hostile-system strangers refusals mutants trust sanitize fuzz clean soak bench-serve
+.PHONY: page page-test wheel wheel-test gpu bench-imports bench-peers bench-recurrence engines scoring experiments hostile-system strangers refusals mutants trust sanitize fuzz clean soak bench-serve
 CSRC := $(wildcard csrc/*.* csrc/*/*.*)
 
 help: ## this list
@@ -132,6 +132,16 @@ bench-peers: $(INSTALLED) $(PEERS)/.installed ## decoding and int8 compared with
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/decoding_peers.py gpt translate short growth gpt_int8 translate_int8 --python $(PEERS)/bin/python
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/int8.py linear scans steps --python $(PEERS)/bin/python
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/int8_quality.py
+
+RECURRENCE := .venv-recurrence
+$(RECURRENCE)/.installed:
+	$(PYTHON) -m venv $(RECURRENCE)
+	$(RECURRENCE)/bin/pip install --quiet --disable-pip-version-check "fla-core==0.6.0" "minGRU-pytorch==0.2.1" "einops==0.8.2" \
+		"torch==$$($(BIN)/python -c 'import torch; print(torch.__version__.split("+")[0])')"
+	@touch $@
+
+bench-recurrence: $(INSTALLED) $(RECURRENCE)/.installed ## the parallel forms compared with public readable implementations; one thread
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/recurrence.py --python $(RECURRENCE)/bin/python
 
 soak: $(INSTALLED) ## the server under load, hostile requests, SIGTERM and a million steps of sessions: about an hour
 	$(BIN)/python benchmarks/soak.py
