@@ -230,4 +230,4 @@ fuzz: $(INSTALLED) ## a million random calls of the kernels under both sanitizer
 	$(call sanitized,$(BIN)/python benchmarks/trust.py fuzz)
 
 clean: ## remove what these targets made
-	rm -rf $(VENV) $(JOEYNMT) $(ENGINES) .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(JOEYNMT) $(TRANSFORMERS) $(PEERS) $(RECURRENCE) $(LITSERVE) $(ENGINES) .mypy_cache .ruff_cache .pytest_cache
