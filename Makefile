@@ -79,7 +79,7 @@ page: ## the page, from web/ into src/unrolled/page/built/ (Node and npm)
 	cd web && npm ci --silent --no-audit --no-fund && npm run --silent build
 
 page-test: $(INSTALLED) ## the page in a real browser: Chromium, Node and npm; without them it says so
-	@if command -v node >/dev/null && { [ -n "$$CHROMIUM" ] || command -v chromium chromium-headless-shell google-chrome >/dev/null; }; then \
+	@if command -v node >/dev/null && { [ -n "$$CHROMIUM" ] || command -v chromium >/dev/null || command -v chromium-headless-shell >/dev/null || command -v google-chrome >/dev/null; }; then \
 		if (cd web && { [ -d node_modules ] || npm ci --silent --no-audit --no-fund; }); then $(BIN)/python web/test/page.py; \
 		else echo "page not tested: npm cannot install what web/package.json names"; fi; \
 	else echo "page not tested: it needs Node and Chromium"; fi
