@@ -76,11 +76,11 @@ bench: $(INSTALLED) ## measure the README's figures, into benchmarks/results/
 	$(BIN)/python benchmarks/readme.py
 
 page: ## the page, from web/ into src/unrolled/page/built/ (Node and npm)
-	cd web && npm ci --silent --no-audit --no-fund && npm run --silent build
+	cd web && npm install --no-save --silent --no-audit --no-fund && npm run --silent build
 
 page-test: $(INSTALLED) ## the page in a real browser: Chromium, Node and npm; without them it says so
 	@if command -v node >/dev/null && { [ -n "$$CHROMIUM" ] || command -v chromium >/dev/null || command -v chromium-headless-shell >/dev/null || command -v google-chrome >/dev/null; }; then \
-		if (cd web && { [ -d node_modules ] || npm ci --silent --no-audit --no-fund; }); then $(BIN)/python web/test/page.py; \
+		if (cd web && { [ -d node_modules ] || npm install --no-save --silent --no-audit --no-fund; }); then $(BIN)/python web/test/page.py; \
 		else echo "page not tested: npm cannot install what web/package.json names"; fi; \
 	else echo "page not tested: it needs Node and Chromium"; fi
 
