@@ -253,18 +253,24 @@ def serve_measured(folder: str) -> None:
     left: dict[int, int] = {}
     took: deque[float] = deque(maxlen=200_000)
     turn = [0]
-    work = batcher.Batcher._step
+    work, hand = batcher.Batcher._step, batcher.Batcher.emit
     push, following, call = events.Channel.push, events.Channel.next, events.EventStream.__call__
 
     def step(self: Any) -> None:
         turn[0] += 1
         begun[turn[0]] = time.perf_counter()
         work(self)
-        left[turn[0]] = sum(function.__name__ == "pushed" for function, _ in self._out)
 
-    def pushed(self: Any, data: bytes) -> None:
-        self.turns = [*getattr(self, "turns", []), turn[0]]
-        push(self, data)
+    def emit(self: Any, function: Any, *arguments: Any) -> None:
+        """Note the step of an event: the thread may be in a later one when the event loop pushes it."""
+        if getattr(function, "__func__", None) is push:
+            left[turn[0]] = left.get(turn[0], 0) + 1
+            function, arguments = pushed, (function.__self__, turn[0], *arguments)
+        hand(self, function, *arguments)
+
+    def pushed(channel: Any, number: int, data: bytes) -> None:
+        channel.turns = [*getattr(channel, "turns", []), number]
+        push(channel, data)
 
     async def called(self: Any, scope: Any, receive: Any, send: Any) -> None:
         async def sent(message: Any) -> None:
@@ -283,8 +289,8 @@ def serve_measured(folder: str) -> None:
         self.sending, self.turns = getattr(self, "turns", []), []
         return data
 
-    batcher.Batcher._step = step  # type: ignore[method-assign]
-    events.Channel.push, events.Channel.next = pushed, nexted  # type: ignore[method-assign]
+    batcher.Batcher._step, batcher.Batcher.emit = step, emit  # type: ignore[method-assign]
+    events.Channel.next = nexted  # type: ignore[method-assign]
     events.EventStream.__call__ = called  # type: ignore[method-assign]
     settings = server.Settings([folder], port=0)
     server.serve(settings, report=lambda line: print(line, flush=True))

@@ -107,7 +107,7 @@ class Batcher:
 
     @property
     def full(self) -> bool:
-        """Whether the queue is full."""
+        """True if the queue is full."""
         return self.waiting >= self.limits.queue
 
     def overloaded(self) -> RequestError:

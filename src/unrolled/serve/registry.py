@@ -117,7 +117,7 @@ class Served:
 
     @property
     def has_sessions(self) -> bool:
-        """Whether it answers while it reads, so that it can have sessions."""
+        """True if the run answers while it reads, which sessions need."""
         return self.run.model.causal or isinstance(self.run.model.inputs, Pairs)
 
     def card(self) -> dict[str, Any]:

@@ -116,12 +116,12 @@ class Writing(Row):
 
     @property
     def is_done(self) -> bool:
-        """Whether the text has ended, and the model has read as much of it as it shall."""
+        """True once the text has ended and the model has read all of it that is to be read."""
         return bool(self.writer.ended) and not (self.reads_last and self.waiting)
 
     @property
     def may_end(self) -> bool:
-        """Whether the next token may be <eos>."""
+        """True if the next token may be <eos>."""
         return self.ends and self.writer.tokens >= self.min_length
 
     @property
