@@ -48,6 +48,9 @@ struct Inputs {
   nb::handle mask, h0, c0;
 };
 
+// Numbers for each unit and step that a forward pass saves for its backward pass.
+inline int64_t saved_of(int recurrence) { return recurrence == kGru ? 4 : recurrence == kLstm ? 5 : 0; }
+
 inline int64_t gates_of(int recurrence) { return recurrence == kGru ? 3 : recurrence == kLstm ? 4 : 1; }
 
 inline void check_threads(int threads) {
@@ -129,5 +132,8 @@ void check_outputs(Checked<T>& checked, Forward<T>& a, int recurrence, nb::handl
   a.h = checked.dense("h", h, {a.B, a.H}, true);
   a.c = checked.dense_or_none("c", c, {a.B, a.H}, true);
 }
+
+void bind_layer(nb::module_& m);        // layer.cc
+void bind_elementwise(nb::module_& m);  // elementwise.cc
 
 }  // namespace unrolled
